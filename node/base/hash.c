@@ -1,0 +1,24 @@
+#include "base/hash.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+uint64_t hash64(struct slice bytes)
+{
+    return XXH3_64bits(bytes.data, bytes.size);
+}
+
+uint64_t hash64_seeded(struct slice bytes, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
+}
+
+struct hash128 hash128(struct slice bytes)
+{
+    XXH128_hash_t h = XXH3_128bits(bytes.data, bytes.size);
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, h);
+    struct hash128 result;
+    memcpy(result.bytes, canonical.digest, sizeof result.bytes);
+    return result;
+}

@@ -1,0 +1,200 @@
+/* core: the protocols of a node as a function of (state, event with time) to actions.
+ *
+ * One door: core_step. No clock, no chance, no IO, no threads: a driver (io/driver.c on libuv, or
+ * the simulator) feeds events in and carries the actions out, in order. The driver calls core_step
+ * with EVENT_TICK no later than core_deadline.
+ *
+ * Connections: the core opens them with ACTION_CONNECT under an id that it draws (top bit 0);
+ * the driver reports inbound ones with EVENT_OPENED under an id of its own (CONN_INBOUND set). A
+ * frame is one whole MessagePack-RPC message. Either side may close.
+ *
+ * Storage: loads and scans see all commits whose action came before them. A commit is answered
+ * once the operating system holds it, a durable one after fsync; commits of one batch of actions
+ * may be joined into one.
+ */
+#ifndef TOYSTORE_CORE_H
+#define TOYSTORE_CORE_H
+
+#include <toystore/toystore.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/prng.h"
+#include "wire/types.h"
+
+struct core;
+struct core_event;
+
+#define CONN_INBOUND (1ull << 63)
+
+enum { HOST_SIZE_MAX = 64, NAME_SIZE_MAX = 64, ZONE_SIZE_MAX = 64, CLUSTER_ID_SIZE = 16 };
+
+/* A numeric IPv4 or IPv6 address and a port. */
+struct address {
+    char host[HOST_SIZE_MAX];
+    uint16_t port;
+};
+
+/* Where a storage or resolver result goes back to; the driver hands it back unseen. */
+struct resume {
+    void (*fn)(struct core *core, const struct core_event *event, struct resume resume);
+    uint64_t handle;
+    uint64_t index;
+};
+
+/* ---- events ---- */
+
+enum event_type {
+    EVENT_TICK,      /* time has passed */
+    EVENT_OPENED,    /* conn: outbound is connected, or a new inbound */
+    EVENT_CLOSED,    /* conn: closed by the peer, failed to connect, or broke; never after
+                        ACTION_CLOSE */
+    EVENT_FRAME,     /* conn, bytes */
+    EVENT_DATAGRAM,  /* from, bytes */
+    EVENT_RESOLVED,  /* resume, status (0 or negative errno), from */
+    EVENT_LOADED,    /* resume, status (0, -ENOENT, -EUCLEAN, -EIO), bytes */
+    EVENT_COMMITTED, /* resume, status (0, -ENOSPC, -EIO) */
+    EVENT_SCANNED,   /* resume, status, pairs, more */
+    EVENT_CALL,      /* call, request: from the embedding API */
+    EVENT_LEAVE      /* be quiet: tell the others that this process ends (not that the data goes) */
+};
+
+struct scan_pair {
+    struct slice key, value;
+};
+
+struct core_event {
+    enum event_type type;
+    uint64_t now_us; /* monotonic, never goes back */
+    int64_t wall_us; /* the wall clock; may jump */
+    uint64_t conn;
+    struct address from;
+    struct blob *bytes; /* borrowed: the core takes a reference of its own if it keeps it */
+    struct resume resume;
+    int status;
+    const struct scan_pair *pairs; /* borrowed */
+    size_t pair_count;
+    bool more; /* the scan ended at its limit */
+    uint64_t call;
+    const struct toystore_request *request; /* borrowed */
+};
+
+/* ---- actions ---- */
+
+enum action_type {
+    ACTION_CONNECT,  /* conn, address (TCP) */
+    ACTION_CLOSE,    /* conn */
+    ACTION_SEND,     /* conn, head then body (either may be NULL): one frame */
+    ACTION_DATAGRAM, /* address, body */
+    ACTION_RESOLVE,  /* resume, text "HOST[:PORT]": answered by EVENT_RESOLVED */
+    ACTION_LOAD,     /* resume, space, key */
+    ACTION_COMMIT,   /* resume, batch, durable */
+    ACTION_SCAN,     /* resume, space, key <= k < end (empty: to the end), limit pairs at most */
+    ACTION_REPLY,    /* call, result: answers EVENT_CALL exactly once */
+    ACTION_MEMBER,   /* member_event, member: for toystore_on_event */
+    ACTION_READY,    /* the node serves */
+    ACTION_LOG,      /* level (0 error .. 3 debug), text */
+    ACTION_STOP      /* status (negative errno), text: the node must end, and says why */
+};
+
+/* Writes that are made together or not at all. Filled with batch_put and batch_remove. */
+struct batch {
+    struct batch_write *writes;
+    size_t count, capacity;
+};
+
+struct batch_write {
+    enum toystore_space space;
+    bool remove;
+    struct blob *key, *value; /* owned; value NULL when removing */
+};
+
+void batch_put(struct batch *batch, enum toystore_space space, struct slice key,
+               struct slice value);
+void batch_put_blob(struct batch *batch, enum toystore_space space, struct slice key,
+                    struct blob *value); /* takes the reference */
+void batch_remove(struct batch *batch, enum toystore_space space, struct slice key);
+void batch_free(struct batch *batch); /* empty after */
+
+struct action {
+    enum action_type type;
+    uint64_t conn;
+    struct address address;
+    struct blob *head, *body;
+    struct resume resume;
+    enum toystore_space space;
+    struct blob *key, *end;
+    size_t limit;
+    struct batch batch;
+    bool durable;
+    uint64_t call;
+    struct call_result *result;
+    enum toystore_event_type member_event;
+    struct member_copy *member;
+    int level, status;
+    char *text;
+};
+
+/* A result with all that it points to, in one arena. */
+struct call_result {
+    struct toystore_result result;
+    char message[160];
+    struct arena arena;
+};
+
+struct member_copy {
+    struct toystore_member member;
+    char name[NAME_SIZE_MAX + 1], host[HOST_SIZE_MAX], zone[ZONE_SIZE_MAX + 1];
+};
+
+/* A queue in order; the driver takes from the front until it is empty, then frees what it took. */
+struct actions {
+    struct action *items;
+    size_t first, count, capacity;
+};
+
+bool actions_take(struct actions *actions, struct action *ret_action);
+void action_free(struct action *action); /* drops what it owns; safe on what was moved out (NULL) */
+void actions_free(struct actions *actions);
+
+/* ---- a core ---- */
+
+struct core_config {
+    bool storing;
+    struct address rpc, gossip; /* where others find this node */
+    char name[NAME_SIZE_MAX + 1], cluster_name[NAME_SIZE_MAX + 1], zone[ZONE_SIZE_MAX + 1];
+    uint32_t weight;
+    uint32_t replicas, write_quorum, read_quorum, partitions;
+    bool write_quorum_given,
+        read_quorum_given; /* then requests default to them, not to the cluster */
+    bool strict_quorum;
+    uint32_t handoff_interval_ms, probe_interval_ms;
+    char seeds[TOYSTORE_SEEDS_MAX][300]; /* "HOST[:PORT]", without this node itself */
+    unsigned seed_count;
+    char boot_id[40];     /* the kernel's, or whatever changes when unsynced writes may be gone */
+    bool store_repaired;  /* the store lost something when it was opened */
+    uint64_t random_seed; /* from the kernel's entropy; the simulator's from its seed */
+    int log_level;
+    uint32_t broken; /* bits of tests/sim/broken.def; only in test builds, else 0 */
+};
+
+struct core *core_new(const struct core_config *config);
+/* The first step: begins to read the disk, then to join. */
+void core_start(struct core *core, uint64_t now_us, int64_t wall_us, struct actions *out);
+void core_step(struct core *core, const struct core_event *event, struct actions *out);
+uint64_t core_deadline(const struct core *core); /* in now_us; UINT64_MAX: none */
+void core_free(struct core *core);
+
+/* For drivers and reports; the core does not change. */
+bool core_ready(const struct core *core);
+node_id core_id(const struct core *core);
+struct session core_session(const struct core *core);
+/* A fresh op id of this process. */
+struct op_id core_op_new(struct core *core);
+/* JSON, as toystore_report; false: no such report. */
+bool core_report(struct core *core, struct slice what, struct slice argument, struct buf *out);
+/* Walks the member list, this node first. */
+void core_members(const struct core *core,
+                  void (*each)(void *arg, const struct toystore_member *member), void *arg);
+
+#endif

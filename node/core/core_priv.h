@@ -1,0 +1,77 @@
+/* core_priv: the state of a core, for the files of this room only. */
+#ifndef TOYSTORE_CORE_PRIV_H
+#define TOYSTORE_CORE_PRIV_H
+
+#include "base/heap.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "core/coord.h"
+#include "core/core.h"
+#include "core/disk.h"
+#include "core/hint.h"
+#include "core/lead.h"
+#include "core/limits.h"
+#include "core/move.h"
+#include "core/replica.h"
+#include "core/rpc.h"
+#include "core/swim.h"
+#include "core/timer.h"
+#include "core/tree.h"
+#include "core/version.h"
+#include "core/view.h"
+
+struct core {
+    struct core_config config;
+    uint64_t now_us;
+    int64_t wall_us;
+    uint64_t hybrid_us; /* highest op time given or told (DESIGN 3) */
+    struct prng prng;
+    struct actions *out; /* valid inside core_start and core_step */
+    struct heap timers;
+
+    node_id id;
+    struct session session;
+    uint64_t sequence;  /* of the last op of this session */
+    struct member self; /* what gossip says of this node */
+    bool started, ready, stopping;
+
+    struct rpc *rpc;
+    struct swim *swim;
+    struct views *views;
+    struct replica *replica;
+    struct trees *trees;
+    struct coord *coord;
+    struct hints *hints;
+    struct lead *lead;
+    struct move *move;
+};
+
+/* Deliberately broken builds for the simulator's checkers (tests/sim/broken.def); 0 in products. */
+#ifdef TOYSTORE_BREAKABLE
+#include "sim/broken.h"
+#define BROKEN(core, name) (((core)->config.broken & BROKEN_##name) != 0)
+#else
+#define BROKEN(core, name) false
+#endif
+
+struct action *core_act(struct core *core, enum action_type type); /* appended; fill it in */
+
+enum { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+__attribute__((format(printf, 3, 4))) void core_log(struct core *core, int level,
+                                                    const char *format, ...);
+__attribute__((format(printf, 3, 4))) void core_stop(struct core *core, int status,
+                                                     const char *format, ...);
+
+/* A member's request, new or parked: to the handler of its method. */
+void core_dispatch(struct core *core, const struct rpc_request *request);
+
+/* The disk has been read and the identity is known: starts everything (boot.c). */
+void boot_start(struct core *core);
+/* This node is in a cluster, knows its layout and can coordinate: ACTION_READY once. */
+void core_set_ready(struct core *core);
+
+/* A time for a new op: the wall clock, but above all that was told (at most 5 s ahead). */
+uint64_t core_hybrid_us(struct core *core);
+void core_hybrid_told(struct core *core, uint64_t time_us);
+
+#endif

@@ -1,0 +1,31 @@
+/* limits: the named maximum of every queue, pool, message and retry of the core. */
+#ifndef TOYSTORE_CORE_LIMITS_H
+#define TOYSTORE_CORE_LIMITS_H
+
+enum {
+    MEMBERS_MAX = 1024,           /* members of any kind that a node remembers */
+    PARTITIONS_MAX = 4096,        /* Q at most */
+    RPC_PENDING_MAX = 65536,      /* requests of this node under way, to all peers together */
+    RPC_PEER_QUEUE_MAX = 4096,    /* requests that wait for a connection to one peer */
+    RPC_INBOUND_MAX = 65536,      /* requests of others being served */
+    CALLS_MAX = 16384,            /* client requests under way */
+    KEY_QUEUE_MAX = 4096,         /* operations that wait for one key */
+    TRANSFER_RECORDS_MAX = 256,   /* records in one Transfer */
+    TRANSFER_BYTES_MAX = 2 << 20, /* bytes of them, beyond the first */
+    TREE_ITEMS_MAX = 512,         /* digests in one answer */
+    TREE_BUCKETS = 64,            /* leaves of a partition's hash tree */
+    LEAD_PARTITIONS_MAX = 512,    /* partitions in one Lead */
+    LIST_ENTRIES_MAX = 1024,      /* entries in one answer of CoordinateList */
+    ROUNDS_MAX = 64,              /* tries of one put, each with a higher ballot */
+    MATCH_MAX = 256,              /* versions that one put may name */
+    SIBLINGS_MAX = 32,            /* sloppy siblings that a client's put may leave on a key */
+
+    REPLICA_TIMEOUT_MS = 1000, /* one request to one replica */
+    PUT_DEADLINE_MS = 5000,
+    GET_DEADLINE_MS = 5000,
+    SILENT_MS = 200, /* a peer with an open request and no word ranks last */
+    HEDGE_MS_MIN = 10,
+    NACK_PAUSE_MS = 5 /* first pause after a NACK; doubles, jittered */
+};
+
+#endif

@@ -1,0 +1,43 @@
+/* replica: what a member does with a key it keeps (PROTOCOL 3): one operation at a time per key,
+ * load, compare, commit, answer. */
+#ifndef TOYSTORE_CORE_REPLICA_H
+#define TOYSTORE_CORE_REPLICA_H
+
+#include "core/rpc.h"
+#include "wire/record.h"
+
+/* GET PREPARE PUT SETTLED HINT_PUT TRANSFER SYNC */
+void replica_handle(struct core *core, const struct rpc_request *request);
+
+struct replica;
+struct replica *replica_new(struct core *core);
+void replica_free(struct replica *replica);
+
+/* The same for a caller in this core, without a message: waits for its turn with the key, loads
+ * its entry, lets `work` change it, commits what changed (record, promise, listing, token, tree),
+ * calls `done`. work and done are never called from inside. */
+struct replica_work {
+    struct slice key;
+    struct entry entry;   /* as stored; entry.record borrowed */
+    struct record record; /* decoded, in `arena` */
+    bool damaged;         /* the stored copy does not fit its checksum: UNKNOWN */
+    struct arena arena;
+    bool write; /* work sets: entry.promised, entry.settled, record are to be stored */
+    bool drop;  /* work sets: the key leaves the disk altogether */
+    bool durable;
+    struct batch batch; /* more writes that go with it (hints) */
+    int status;         /* for done: 0 or why the commit failed */
+    uint64_t handle, index;
+};
+typedef void replica_work_fn(struct core *core, struct replica_work *work);
+void replica_run(struct core *core, struct slice key, replica_work_fn *work, replica_work_fn *done,
+                 uint64_t handle, uint64_t index);
+
+/* PROTOCOL 3 store(): merges `incoming` into work->record as the promise allows.
+ * OK: taken or already there (work->write says which); REFUSED: settle the key. */
+enum toystore_status replica_store(struct replica_work *work, const struct ballot *promised,
+                                   const struct record *incoming, bool settled, bool from_owner);
+
+/* Immutable keys (chunks, pages): .toystore/chunks/ ... (core/key.h) */
+
+#endif

@@ -1,0 +1,41 @@
+/* tree: a hash tree per partition over (key, record), folded in memory from the digest that is
+ * stored per key in TOYSTORE_TOKENS (DESIGN 5 anti-entropy, Dynamo 4.7). Root = XOR of its
+ * TREE_BUCKETS buckets; a bucket = XOR of the digests of the tokens that fall in it. */
+#ifndef TOYSTORE_CORE_TREE_H
+#define TOYSTORE_CORE_TREE_H
+
+#include "core/rpc.h"
+#include "wire/record.h"
+
+struct trees;
+struct trees *trees_new(void);
+void trees_free(struct trees *trees);
+void trees_size(struct core *core, uint32_t partitions); /* once Q is known */
+/* From a stored pair of TOYSTORE_TOKENS at the start. */
+void tree_restore(struct core *core, struct slice token, struct slice value);
+/* A key's digest changed; NULL: no such key before or after. */
+void tree_update(struct core *core, uint32_t partition, const struct hash128 *token,
+                 const struct hash128 *before, const struct hash128 *after);
+struct hash128 tree_root(const struct core *core, uint32_t partition);
+uint64_t tree_key_count(const struct core *core, uint32_t partition);
+/* Over the key, the canonical record, never over promise or settled. */
+struct hash128 tree_digest(struct slice key, struct slice record);
+
+/* TREE and FETCH: what others read to compare with, and to take from, this node. */
+void tree_handle(struct core *core, const struct rpc_request *request);
+
+/* sync: makes this node's copy of a partition contain what `from` has and reports what differs.
+ * For each differing key `differ` is called with both records (either may be absent) and whether
+ * `from` says settled; it stores or settles as its purpose wants and calls sync_next. When all are
+ * done or the peer fails: done(status): OK, STALE, MUTE, TIMEOUT, UNAVAILABLE. At most 8 records
+ * are open at once. `purpose` as in tree_request. */
+typedef void sync_differ_fn(struct core *core, uint64_t sync, uint64_t handle, struct slice key,
+                            struct slice theirs, bool theirs_settled);
+typedef void sync_done_fn(struct core *core, uint64_t handle, node_id from,
+                          enum toystore_status status);
+uint64_t sync_start(struct core *core, uint32_t partition, node_id from, uint32_t purpose,
+                    sync_differ_fn *differ, sync_done_fn *done, uint64_t handle);
+void sync_next(struct core *core, uint64_t sync);   /* one key that differed is dealt with */
+void sync_cancel(struct core *core, uint64_t sync); /* done is not called any more */
+
+#endif

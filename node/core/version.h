@@ -1,0 +1,54 @@
+/* version: the algebra of records (PROTOCOL 2): what covers what, what is visible, merge.
+ * Pure; results borrow from their inputs and from the arena. */
+#ifndef TOYSTORE_CORE_VERSION_H
+#define TOYSTORE_CORE_VERSION_H
+
+#include "wire/record.h"
+
+/* Does this version cover the op: by its covers, or as an earlier op of its own session? */
+bool version_covers(const struct version *version, const struct op_id *op);
+/* Does the register's chain hold the op: covers, its own op, or recent? */
+bool register_has(const struct reg *reg, const struct op_id *op);
+
+/* The register with the higher ballot; the union of sloppy puts, less those that another one
+ * covers. Commutative, associative, idempotent. `out` may be one of the inputs. */
+void record_merge(struct arena *arena, const struct record *a, const struct record *b,
+                  struct record *out);
+
+/* What a reader sees, in the order of the file system: the register first whenever it is visible,
+ * then sloppy siblings by descending (time, op). A write beats a concurrent tombstone: tombstones
+ * are left out when anything else is visible. */
+struct visible {
+    const struct version *versions[1 + 64];
+    bool sloppy[1 + 64];
+    size_t count;          /* without tombstones; 0: absent */
+    bool register_visible; /* tombstone or not */
+    size_t sloppy_count;   /* visible sloppy puts, tombstones included */
+};
+enum { VISIBLE_MAX = 1 + 64 };
+void record_visible(const struct record *record, struct visible *ret);
+bool record_absent(const struct record *record);
+/* Is this sloppy put visible? (index into record->sloppy) */
+bool sloppy_visible(const struct record *record, size_t index);
+
+/* PROTOCOL 2: if-match. `match` names visible versions by op. */
+bool record_matches(const struct record *record, const struct op_id *match, size_t match_count);
+
+/* covers := union, the later sequence of a session wins. */
+void covers_add(struct arena *arena, struct version *version, const struct cover *covers,
+                size_t count);
+void covers_add_one(struct arena *arena, struct version *version, const struct op_id *op,
+                    struct era era);
+
+/* Drops sloppy puts that the register covers: only when it is settled. True: something went. */
+bool record_prune(struct arena *arena, struct record *record);
+
+/* The answer to an op that the chain remembers (PROTOCOL 4 judge): NULL when recent has no entry
+ * of that session at or above the op. */
+const struct recent *register_recent(const struct reg *reg, const struct op_id *op);
+/* recent gets (op, answer); the entry that leaves goes into covers and raises floor. */
+void register_remember(struct arena *arena, struct reg *reg, const struct op *op, uint8_t answer);
+
+bool record_equal(const struct record *a, const struct record *b); /* by canonical bytes */
+
+#endif

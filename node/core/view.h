@@ -1,0 +1,65 @@
+/* view: which layouts are live, each partition's epoch, and what this node knows of both
+ * (PROTOCOL 1 and 7). Every request between members passes view_admit before anything else. */
+#ifndef TOYSTORE_CORE_VIEW_H
+#define TOYSTORE_CORE_VIEW_H
+
+#include "core/electorate.h"
+#include "core/rpc.h"
+
+/* What this node keeps for each partition of the newest layout, whether it owns it or not. */
+struct partition {
+    uint32_t epoch;         /* noted, fsynced */
+    struct ballot promised; /* for all keys of it at once; committed */
+    bool mute;              /* forgot something here; answers only those that take from it */
+    bool holds;             /* has taken it in the present era (PROTOCOL 7 hold); fsynced */
+    struct era held;        /* the newest era in which it did */
+};
+
+struct views;
+struct views *views_new(struct core *core);
+void views_free(struct views *views);
+/* Reads back "layout/N", "layouts" and "partition/P" of TOYSTORE_META. */
+void views_restore(struct core *core, struct slice key, struct slice value);
+
+const struct layout *view_oldest(const struct core *core); /* NULL: not in a cluster yet */
+const struct layout *view_newest(const struct core *core);
+uint32_t view_partition_count(const struct core *core); /* Q; 0: not in a cluster yet */
+uint32_t view_partition_of(const struct core *core, struct slice key);
+struct view view_of(const struct core *core, uint32_t partition);
+struct partition *view_partition(struct core *core, uint32_t partition);
+/* The owners and quorums under the present view. request_w, request_r as in electorate_init. */
+void view_electorate(const struct core *core, uint32_t partition, unsigned request_w,
+                     unsigned request_r, struct electorate *ret);
+bool view_owner(const struct core *core, uint32_t partition, node_id id); /* in any live layout */
+
+/* At a replica. ADMIT_OK: go on. ADMIT_STALE: the sender knows less; answer STALE with view_of.
+ * ADMIT_PARKED: this node knows less; it notes the sender's view, fsynced (fetching layouts from
+ * the sender when it must), and then core_dispatch runs the request again: return at once. */
+enum admit { ADMIT_OK, ADMIT_STALE, ADMIT_PARKED };
+enum admit view_admit(struct core *core, uint32_t partition, const struct view *theirs,
+                      const struct rpc_request *request);
+
+/* At an asker: somebody answered STALE with `theirs`. Calls `done` (never from inside) when this
+ * node's view of the partition is at least that, or after `timeout_ms` with what it has. */
+typedef void view_done_fn(struct core *core, uint64_t handle);
+void view_adopt(struct core *core, uint32_t partition, const struct view *theirs, node_id from,
+                unsigned timeout_ms, view_done_fn *done, uint64_t handle);
+
+/* A newer layout became live here, or one was finished, or an epoch rose: everybody who keeps
+ * something per view hears it (leads drop, holds begin, operations start again by STALE). */
+void view_changed(struct core *core);
+/* Notes an epoch, fsynced; `resume` when done. Lower or equal ones are answered at once. */
+void view_raise(struct core *core, uint32_t partition, uint32_t epoch, struct resume resume);
+
+/* Can this owner be asked for the partition: rpc_reachable and not known to be mute for it. */
+bool view_reachable(const struct core *core, uint32_t partition, node_id id);
+void view_note_mute(struct core *core, uint32_t partition, node_id id);
+
+/* Layout N by number, when this node knows it. */
+const struct layout *view_layout(const struct core *core, uint32_t number);
+/* Makes a layout known (chosen as .toystore/layouts/N); fsynced, then view_changed. */
+void view_learn_layout(struct core *core, struct layout *layout, uint32_t oldest,
+                       struct resume resume);
+void view_handle_layout(struct core *core, const struct rpc_request *request);
+
+#endif
