@@ -30,6 +30,11 @@ struct partition *view_partition(struct core *core, uint32_t partition);
 /* The owners and quorums under the present view. request_w, request_r as in electorate_init. */
 void view_electorate(const struct core *core, uint32_t partition, unsigned request_w,
                      unsigned request_r, struct electorate *ret);
+/* The same for a key: as view_electorate of its partition, except for .toystore/layouts/K, whose
+ * owners are the members of layout K-1 alone (the first ELECTORATE_MAX by rank when there are
+ * more): what everybody who coordinates or routes a key must use. */
+void view_electorate_key(const struct core *core, struct slice key, unsigned request_w,
+                         unsigned request_r, struct electorate *ret);
 bool view_owner(const struct core *core, uint32_t partition, node_id id); /* in any live layout */
 
 /* At a replica. ADMIT_OK: go on. ADMIT_STALE: the sender knows less; answer STALE with view_of.
