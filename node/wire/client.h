@@ -17,7 +17,8 @@ struct client_request {
 /* OK, or INVALID, TOO_LARGE with words in `error`. *ret must not move after. */
 enum toystore_status client_decode(enum wire_method method, struct slice params,
                                    struct client_request *ret, char *error, size_t error_size);
-/* The result of `method` as one packed value. */
+/* The result of `method` as one packed value. Siblings whose values together would outgrow a frame
+ * carry nil instead of a value; names that are not UTF-8 are bin, others str. */
 void client_encode(struct buf *out, enum wire_method method, const struct toystore_result *result);
 
 #endif

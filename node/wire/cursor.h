@@ -10,15 +10,16 @@ enum { WIRE_DEPTH_MAX = 16 };
 struct cursor {
     const uint8_t *at, *end;
     bool bad;
+    bool canonical; /* refuse what has a shorter form, and str where bytes stand */
 };
 
 static inline struct cursor cursor_of(struct slice bytes)
 {
-    return (struct cursor){bytes.data, bytes.data + bytes.size, false};
+    return (struct cursor){bytes.data, bytes.data + bytes.size, false, false};
 }
 
 enum cursor_type {
-    CURSOR_END, /* no bytes left, or bad */
+    CURSOR_END, /* no bytes left, or the next value is malformed or not whole */
     CURSOR_NIL,
     CURSOR_BOOL,
     CURSOR_UINT,

@@ -7,8 +7,10 @@
 
 enum { RECORD_FORMAT = 1 };
 
+/* Writes checksums as they stand in the versions: who makes a version calls version_checksum. */
 void record_encode(struct buf *out, const struct record *record);
-/* 0; -EBADMSG malformed; -EPROTO a newer format; -EUCLEAN a value does not fit its checksum.
+/* No record (zeroed) is no bytes, and the other way round.
+ * 0; -EBADMSG malformed; -EPROTO a newer format; -EUCLEAN a value does not fit its checksum.
  * *ret_record borrows from `bytes` and `arena`. */
 int record_decode(struct arena *arena, struct slice bytes, struct record *ret_record);
 
