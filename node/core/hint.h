@@ -9,7 +9,8 @@ struct hints *hints_new(struct core *core);
 void hints_free(struct hints *hints);
 /* Adds the entry (owner, key) to a batch that commits with what it is about. */
 void hint_add(struct core *core, struct batch *batch, node_id owner, struct slice key);
-/* The owner has acknowledged the key's record after this hint was made: the entry goes. */
+/* The owner has acknowledged the key's record after this hint was made: the entry goes. Cheap when
+ * there is none. */
 void hint_clear(struct core *core, node_id owner, struct slice key);
 void hints_start(struct core *core);   /* begins the rounds of delivery, every handoff interval */
 void hints_restore(struct core *core); /* counts what is on disk */

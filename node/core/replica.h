@@ -9,24 +9,32 @@
 /* GET PREPARE PUT SETTLED HINT_PUT TRANSFER SYNC */
 void replica_handle(struct core *core, const struct rpc_request *request);
 
+/* Sessions that were retired (PROTOCOL 8): from "session/ID" of TOYSTORE_META at the start, later
+ * from every record of .toystore/sessions/ID that is stored here. */
+void replica_restore_session(struct core *core, struct slice meta_key);
+bool replica_retired(const struct core *core, const struct session *session);
+
 struct replica;
 struct replica *replica_new(struct core *core);
 void replica_free(struct replica *replica);
 
 /* The same for a caller in this core, without a message: waits for its turn with the key, loads
  * its entry, lets `work` change it, commits what changed (record, promise, listing, token, tree),
- * calls `done`. work and done are never called from inside. */
+ * calls `done`. work and done are never called from inside; done exactly once. */
 struct replica_work {
     struct slice key;
     struct entry entry;   /* as stored; entry.record borrowed */
     struct record record; /* decoded, in `arena` */
-    bool damaged;         /* the stored copy does not fit its checksum: UNKNOWN */
+    bool damaged; /* the stored copy does not fit its checksum: UNKNOWN. It then looks empty here;
+                     work that writes in its place all that others show clears this */
     struct arena arena;
-    bool write; /* work sets: entry.promised, entry.settled, record are to be stored */
+    bool write; /* work sets: entry.promised, entry.settled, record are to be stored. When settled,
+                   sloppy puts that the register covers leave the disk with it */
     bool drop;  /* work sets: the key leaves the disk altogether */
     bool durable;
     struct batch batch; /* more writes that go with it (hints) */
-    int status;         /* for done: 0 or why the commit failed */
+    int status; /* for done: 0; -EBUSY: work was never called, the queue was full; -EIO: nor here,
+                   the entry could not be read; -ENOSPC, -EIO: the commit failed */
     uint64_t handle, index;
 };
 typedef void replica_work_fn(struct core *core, struct replica_work *work);
@@ -38,6 +46,7 @@ void replica_run(struct core *core, struct slice key, replica_work_fn *work, rep
 enum toystore_status replica_store(struct replica_work *work, const struct ballot *promised,
                                    const struct record *incoming, bool settled, bool from_owner);
 
-/* Immutable keys (chunks, pages): .toystore/chunks/ ... (core/key.h) */
+/* Immutable keys (chunks, pages, core/key.h): the record is a register with a zero ballot and no
+ * siblings, stored by Transfer with reason TRANSFER_IMMUTABLE; OK also when it is already there. */
 
 #endif

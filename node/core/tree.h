@@ -20,15 +20,22 @@ struct hash128 tree_root(const struct core *core, uint32_t partition);
 uint64_t tree_key_count(const struct core *core, uint32_t partition);
 /* Over the key, the canonical record, never over promise or settled. */
 struct hash128 tree_digest(struct slice key, struct slice record);
+/* A value of TOYSTORE_TOKENS: the digest, then the key. A zero digest marks a key whose stored
+ * copy was found damaged: it differs from everybody's, so that it is taken from others. */
+void token_encode(struct buf *out, const struct hash128 *digest, struct slice key);
+bool token_decode(struct slice value, struct hash128 *ret_digest, struct slice *ret_key);
 
 /* TREE and FETCH: what others read to compare with, and to take from, this node. */
 void tree_handle(struct core *core, const struct rpc_request *request);
 
 /* sync: makes this node's copy of a partition contain what `from` has and reports what differs.
  * For each differing key `differ` is called with both records (either may be absent) and whether
- * `from` says settled; it stores or settles as its purpose wants and calls sync_next. When all are
- * done or the peer fails: done(status): OK, STALE, MUTE, TIMEOUT, UNAVAILABLE. At most 8 records
- * are open at once. `purpose` as in tree_request. */
+ * `from` says settled; it stores or settles as its purpose wants and calls sync_next, from inside
+ * or later. `key` and `theirs` live until then. Both directions are reported: a key that only this
+ * node has comes with theirs empty. When all are done or the peer fails: done(status): OK, STALE,
+ * MUTE (with purpose 1 after everything, it gave what it has), TIMEOUT, UNAVAILABLE, BUSY; it may
+ * come while keys are open, sync_next then does nothing. At most 8 keys are open at once.
+ * `purpose` as in tree_request. */
 typedef void sync_differ_fn(struct core *core, uint64_t sync, uint64_t handle, struct slice key,
                             struct slice theirs, bool theirs_settled);
 typedef void sync_done_fn(struct core *core, uint64_t handle, node_id from,
