@@ -1,0 +1,28 @@
+/* The driver that follows coverage: clang's libFuzzer. It starts from no corpus; a mutator that
+ * falls back on the target's own examples gets it past the first checks. */
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t size_max);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_one(slice_of(data, size));
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed)
+{
+    struct prng prng;
+    prng_seed(&prng, seed);
+    if (size > 1 && !prng_chance(&prng, 1, 100))
+        return LLVMFuzzerMutate(data, size, size_max);
+    struct buf example = {0};
+    fuzz_example(&prng, &example);
+    size = min_size(example.size, size_max);
+    if (size > 0)
+        memcpy(data, buf_slice(&example).data, size);
+    buf_free(&example);
+    return LLVMFuzzerMutate(data, size, size_max);
+}
