@@ -29,6 +29,10 @@ struct electorate {
 void electorate_init(struct electorate *electorate, const struct layout *oldest,
                      const struct layout *newest, uint32_t partition, unsigned request_w,
                      unsigned request_r);
+/* All members of one layout (the first ELECTORATE_MAX by rank when there are more), every quorum a
+ * majority: who chooses the next layout (PROTOCOL 7 choose). */
+void electorate_init_members(struct electorate *electorate, const struct layout *layout,
+                             uint32_t partition);
 int electorate_index(const struct electorate *electorate, node_id id); /* -1: not in it */
 bool electorate_has(const struct electorate *electorate, uint32_t mask, enum quorum quorum);
 /* Can `mask` plus all of `open` still become that quorum? */

@@ -62,7 +62,8 @@ static inline uint32_t partition_of(const struct hash128 *token, uint32_t partit
     uint64_t high = 0;
     for (int i = 0; i < 8; i++)
         high = high << 8 | token->bytes[i];
-    return (uint32_t)(((unsigned __int128)high * partitions) >> 64);
+    __extension__ unsigned __int128 product = (unsigned __int128)high * partitions;
+    return (uint32_t)(product >> 64);
 }
 
 /* The first token of a partition (partition == partitions: none, returns false). */

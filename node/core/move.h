@@ -8,6 +8,9 @@
 struct move;
 struct move *move_new(struct core *core);
 void move_free(struct move *move);
+/* The directory's last writes may be gone (PROTOCOL 7 forgetting): every partition is mute until it
+ * has recovered. After META was read, before move_start. */
+void move_forgot(struct core *core);
 /* After the disk was read: founds a cluster, or waits to be taken into one; starts holds and
  * recoveries that are due. */
 void move_start(struct core *core);

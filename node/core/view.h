@@ -11,9 +11,11 @@ struct partition {
     uint32_t epoch;         /* noted, fsynced */
     struct ballot promised; /* for all keys of it at once; committed */
     bool mute;              /* forgot something here; answers only those that take from it */
-    bool holds;             /* has taken it in the present era (PROTOCOL 7 hold); fsynced */
-    struct era held;        /* the newest era in which it did */
+    struct era held;        /* the newest era in which it has taken it (PROTOCOL 7); fsynced */
 };
+
+/* Has this node taken the partition in the present era? */
+bool view_holds(const struct core *core, uint32_t partition);
 
 struct views;
 struct views *views_new(struct core *core);
@@ -27,6 +29,8 @@ uint32_t view_partition_count(const struct core *core); /* Q; 0: not in a cluste
 uint32_t view_partition_of(const struct core *core, struct slice key);
 struct view view_of(const struct core *core, uint32_t partition);
 struct partition *view_partition(struct core *core, uint32_t partition);
+/* Adds what struct partition says now to a batch; a promise is answered once that is committed. */
+void view_save_partition(struct core *core, uint32_t partition, struct batch *batch);
 /* The owners and quorums under the present view. request_w, request_r as in electorate_init. */
 void view_electorate(const struct core *core, uint32_t partition, unsigned request_w,
                      unsigned request_r, struct electorate *ret);
@@ -55,6 +59,12 @@ void view_adopt(struct core *core, uint32_t partition, const struct view *theirs
 void view_changed(struct core *core);
 /* Notes an epoch, fsynced; `resume` when done. Lower or equal ones are answered at once. */
 void view_raise(struct core *core, uint32_t partition, uint32_t epoch, struct resume resume);
+struct view_epoch {
+    uint32_t partition, epoch;
+};
+/* Many with one fsync; copies what it needs. */
+void view_raise_many(struct core *core, const struct view_epoch *epochs, size_t count,
+                     struct resume resume);
 
 /* Can this owner be asked for the partition: rpc_reachable and not known to be mute for it. */
 bool view_reachable(const struct core *core, uint32_t partition, node_id id);
@@ -62,9 +72,14 @@ void view_note_mute(struct core *core, uint32_t partition, node_id id);
 
 /* Layout N by number, when this node knows it. */
 const struct layout *view_layout(const struct core *core, uint32_t number);
+/* The founder's: layout 1 is chosen by being written. *batch (its partitions) goes with it. */
+void view_found(struct core *core, struct layout *layout, struct batch *batch);
+void view_size_partitions(struct core *core, uint32_t partitions); /* Q is known; once */
 /* Makes a layout known (chosen as .toystore/layouts/N); fsynced, then view_changed. */
 void view_learn_layout(struct core *core, struct layout *layout, uint32_t oldest,
                        struct resume resume);
+/* A member knows a newer layout (gossip, STALE): asks it; one question is under way at a time. */
+void view_fetch(struct core *core, node_id from);
 void view_handle_layout(struct core *core, const struct rpc_request *request);
 
 #endif

@@ -1,0 +1,86 @@
+/* move: the life of a cluster seen from one member: founding it or being taken in, then following
+ * its layouts (PROTOCOL 7). One timer looks at what is due; events only make it come sooner.
+ * Enters from boot (start), view (something changed) and swim (members); leaves to move_*.c. */
+#include "core/move_priv.h"
+
+#include <stdlib.h>
+
+struct move *move_new(struct core *core)
+{
+    (void)core;
+    return base_alloc(sizeof(struct move));
+}
+
+void move_free(struct move *move)
+{
+    free(move);
+}
+
+/* Layout 1 has the founder alone, which holds everything. */
+static void found_cluster(struct core *core)
+{
+    const struct core_config *config = &core->config;
+    uint8_t cluster[CLUSTER_ID_SIZE];
+    prng_bytes(&core->prng, cluster, sizeof cluster);
+    struct layout_member self = {.id = core->id, .weight = config->weight};
+    memcpy(self.zone, config->zone, sizeof self.zone);
+    struct layout *layout = layout_new(1, cluster, config->partitions, config->replicas,
+                                       config->write_quorum, config->read_quorum, &self, 1);
+    struct batch batch = {0};
+    view_size_partitions(core, layout->partitions);
+    for (uint32_t i = 0; i < layout->partitions; i++) {
+        view_partition(core, i)->held = (struct era){1, 0};
+        view_save_partition(core, i, &batch);
+    }
+    core->move->founding = true;
+    core_log(core, LOG_INFO, "founds a new cluster");
+    view_found(core, layout, &batch);
+}
+
+static bool in_cluster(const struct core *core)
+{
+    static const uint8_t none[CLUSTER_ID_SIZE];
+    return view_newest(core) || memcmp(core->self.cluster, none, CLUSTER_ID_SIZE) != 0;
+}
+
+static void check_ready(struct core *core)
+{
+    const struct layout *newest = view_newest(core);
+    if (!core->ready && newest && (!core->config.storing || layout_find(newest, core->id)))
+        core_set_ready(core);
+}
+
+static void say_waiting(struct core *core)
+{
+    struct move *move = core->move;
+    if (core->ready || move->founding || core->now_us < move->say_at_us)
+        return;
+    move->say_at_us = core->now_us + MOVE_SAY_MS * 1000;
+    if (!in_cluster(core))
+        core_log(core, LOG_WARNING, "waiting for a seed to answer (%s%s)",
+                 core->config.seed_count ? core->config.seeds[0] : "none given",
+                 core->config.seed_count > 1 ? " and others" : "");
+    else
+        core_log(core, LOG_WARNING, "waiting to be taken into the cluster's layout");
+}
+
+static void step(struct core *core, struct timer *timer)
+{
+    timer_set_after_ms(core, timer, MOVE_STEP_MS, step);
+    say_waiting(core);
+}
+
+void move_start(struct core *core)
+{
+    struct move *move = core->move;
+    move->say_at_us = core->now_us + MOVE_SAY_MS * 1000 / 5;
+    timer_set_after_ms(core, &move->step, MOVE_STEP_MS, step);
+    if (core->config.storing && core->config.seed_count == 0 && !in_cluster(core))
+        found_cluster(core);
+    check_ready(core);
+}
+
+void move_view_changed(struct core *core)
+{
+    check_ready(core);
+}

@@ -1,0 +1,85 @@
+/* view_priv: what view*.c share. */
+#ifndef TOYSTORE_CORE_VIEW_PRIV_H
+#define TOYSTORE_CORE_VIEW_PRIV_H
+
+#include "core/core_priv.h"
+
+enum {
+    VIEW_LAYOUTS_MAX = 8,   /* layouts kept: the live ones, what comes, and where holds take from */
+    VIEW_WAITS_MAX = 65536, /* requests and askers that wait for a newer view */
+    VIEW_RETRY_MS = 50,     /* asks again for a layout that did not come */
+    VIEW_PARK_MS = 900,     /* a parked request is dropped after: its asker has given up */
+    MUTES_MAX = 4,          /* mute owners remembered per partition */
+    MUTE_MS = 500           /* for how long: then it is asked again */
+};
+
+struct slot {
+    struct partition now;
+    uint32_t epoch_coming; /* the highest that is being noted */
+    struct {
+        node_id id;
+        uint64_t until_us;
+    } mutes[MUTES_MAX];
+};
+
+/* A layout that is being asked for, from one peer. */
+struct fetch {
+    bool running;
+    node_id from;
+    uint32_t oldest, newest;      /* what the peer says is live */
+    struct layout *newest_layout; /* while the older live one is fetched too */
+};
+
+/* Somebody who waits for a newer view. */
+struct view_wait {
+    struct list link;
+    pool_handle self;
+    uint32_t partition;
+    struct view theirs;
+    node_id from;
+    struct timer timer;
+    uint64_t until_us;
+    bool raising;
+    /* a parked request: */
+    bool parked;
+    struct rpc_request request;
+    /* or an asker: */
+    view_done_fn *done;
+    uint64_t handle;
+};
+
+/* What a durable commit under way makes live, and the epochs that another one notes. */
+struct install {
+    uint32_t oldest, newest;
+    struct resume resume;
+};
+struct raise {
+    struct view_epoch *epochs;
+    size_t count;
+    struct resume resume;
+};
+
+struct views {
+    uint32_t oldest, newest; /* numbers of the live layouts; 0: not in a cluster */
+    struct layout *layouts[VIEW_LAYOUTS_MAX];
+    uint32_t partition_count;
+    struct slot *slots;
+    struct fetch fetch;
+    struct pool waits, installs, raises;
+    struct list waiting; /* all waits, oldest first */
+};
+
+static inline bool view_at_least(const struct view *mine, const struct view *theirs)
+{
+    return mine->oldest >= theirs->oldest && mine->newest >= theirs->newest &&
+           mine->epoch >= theirs->epoch;
+}
+
+/* Makes a layout one of those that are known (not live yet); takes it. */
+const struct layout *view_keep_layout(struct views *views, struct layout *layout);
+/* Makes the layouts oldest and newest, both kept, live; *batch may hold more, is empty after. */
+void view_install(struct core *core, uint32_t oldest, uint32_t newest, struct batch *batch,
+                  struct resume resume);
+/* A layout became live or an epoch rose: who waits may go on (view_admit.c). */
+void view_wake(struct core *core);
+#endif

@@ -1,0 +1,59 @@
+/* view_raise: noting epochs of partitions, fsynced (PROTOCOL 7 raise).
+ * Enters from view_admit (a sender knew more), move (raise, recover); leaves to view_changed. */
+#include <stdlib.h>
+
+#include "core/view_priv.h"
+
+static void noted(struct core *core, const struct core_event *event, struct resume resume)
+{
+    struct views *views = core->views;
+    struct raise raise = *(struct raise *)pool_get(&views->raises, resume.handle);
+    pool_delete(&views->raises, resume.handle);
+    if (event->status != 0) {
+        free(raise.epochs);
+        core_stop(core, event->status, "an epoch could not be written");
+        return;
+    }
+    bool changed = false;
+    for (size_t i = 0; i < raise.count; i++) {
+        struct partition *partition = view_partition(core, raise.epochs[i].partition);
+        if (raise.epochs[i].epoch <= partition->epoch)
+            continue;
+        partition->epoch = raise.epochs[i].epoch;
+        changed = true;
+    }
+    free(raise.epochs);
+    if (changed) {
+        view_changed(core);
+        view_wake(core);
+    }
+    if (raise.resume.fn)
+        raise.resume.fn(core, event, raise.resume);
+}
+
+/* An epoch that is only being written is written again: whoever asks is answered after fsync. */
+void view_raise_many(struct core *core, const struct view_epoch *epochs, size_t count,
+                     struct resume resume)
+{
+    struct views *views = core->views;
+    struct batch batch = {0};
+    pool_handle handle;
+    struct raise *raise = pool_new(&views->raises, &handle);
+    assert(raise); /* bounded by the requests being served */
+    raise->epochs = base_copy(epochs, count * sizeof *epochs);
+    raise->count = count;
+    raise->resume = resume;
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = &views->slots[epochs[i].partition];
+        if (epochs[i].epoch <= slot->now.epoch)
+            continue;
+        slot->epoch_coming = (uint32_t)max_u64(slot->epoch_coming, epochs[i].epoch);
+        view_save_partition(core, epochs[i].partition, &batch);
+    }
+    disk_commit(core, &batch, true, resume_to(noted, handle, 0));
+}
+
+void view_raise(struct core *core, uint32_t partition, uint32_t epoch, struct resume resume)
+{
+    view_raise_many(core, &(struct view_epoch){partition, epoch}, 1, resume);
+}
