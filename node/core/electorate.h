@@ -19,7 +19,7 @@ struct electorate {
     unsigned layout_count;
     struct {
         uint32_t number, mask; /* members of this layout, as bits of `members` */
-        unsigned n, maj, w, r, q, f;
+        unsigned n, maj, w, r, q, f, show;
     } layouts[2];                    /* oldest first */
     node_id members[ELECTORATE_MAX]; /* rank order of the newest layout, then the others */
     unsigned member_count;

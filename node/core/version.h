@@ -7,7 +7,8 @@
 
 /* Does this version cover the op: by its covers, or as an earlier op of its own session? */
 bool version_covers(const struct version *version, const struct op_id *op);
-/* Does the register's chain hold the op: covers, its own op, or recent? */
+/* Does the register's chain hold the op: covers, its own op, or recent? What recent remembers as
+ * refused is not held: it has replaced nothing. */
 bool register_has(const struct reg *reg, const struct op_id *op);
 
 /* The register with the higher ballot; the union of sloppy puts, less those that another one
@@ -40,13 +41,19 @@ void covers_add(struct arena *arena, struct version *version, const struct cover
 void covers_add_one(struct arena *arena, struct version *version, const struct op_id *op,
                     struct era era);
 
-/* Drops sloppy puts that the register covers: only when it is settled. True: something went. */
+/* A register made from `base` covers, besides what its caller names, what the sloppy puts that
+ * base's register hides have covered: then these may leave the disk (below). */
+void register_take_over(struct arena *arena, struct reg *reg, const struct record *base);
+
+/* Drops sloppy puts that the register covers: only when it is settled. One whose own covers the
+ * register does not hold stays: without it what it covered would return. True: something went. */
 bool record_prune(struct arena *arena, struct record *record);
 
 /* The answer to an op that the chain remembers (PROTOCOL 4 judge): NULL when recent has no entry
  * of that session at or above the op. */
 const struct recent *register_recent(const struct reg *reg, const struct op_id *op);
-/* recent gets (op, answer); the entry that leaves goes into covers and raises floor. */
+/* recent gets (op, answer); the entry that leaves goes into covers and raises floor. Call it after
+ * the new version stands in the register. */
 void register_remember(struct arena *arena, struct reg *reg, const struct op *op, uint8_t answer);
 
 bool record_equal(const struct record *a, const struct record *b); /* by canonical bytes */
