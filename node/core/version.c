@@ -1,8 +1,9 @@
 /* version: the algebra of records (PROTOCOL 2): who covers whom, what is seen, merge.
  *
- * Sloppy puts form a set in which a later one covers earlier ones. What covers another takes over
- * its covers and its `sees`: else, when the middle one of three has gone, a stale copy of the first
- * would be a sibling again. With that, merge depends on the union of what went in alone. */
+ * Of sloppy puts a later one covers earlier ones. One that is covered is invisible, but it leaves
+ * the set only when a single other one covers it *and* all that it covers, and has seen as much:
+ * else, when the middle one of three has gone, a stale copy of the first would be a sibling again.
+ * That relation is a partial order, and merge keeps the greatest of the union. */
 #include "core/version.h"
 
 #include <stdlib.h>
@@ -66,12 +67,10 @@ void covers_add(struct arena *arena, struct version *version, const struct cover
         int order = i == version->cover_count ? 1
                     : j == count              ? -1
                                  : session_compare(&version->covers[i].session, &covers[j].session);
-        if (order < 0)
-            merged[size++] = version->covers[i++];
-        else if (order > 0)
-            merged[size++] = covers[j++];
-        else
-            merged[size++] = later_cover(&version->covers[i++], &covers[j++]);
+        struct cover next = order < 0   ? version->covers[i++]
+                            : order > 0 ? covers[j++]
+                                        : later_cover(&version->covers[i++], &covers[j++]);
+        merged[size++] = next;
     }
     version->covers = merged;
     version->cover_count = size;
@@ -105,43 +104,24 @@ static bool covers_all(const struct version *version, const struct version *of)
     return true;
 }
 
-static bool take_over(struct arena *arena, struct sloppy *by, const struct sloppy *of)
+/* Nothing is lost with `less` while `more` is there. */
+static bool sloppy_dominates(const struct sloppy *more, const struct sloppy *less)
 {
-    bool changed = false;
-    if (ballot_compare(&of->sees, &by->sees) > 0) {
-        by->sees = of->sees;
-        changed = true;
-    }
-    if (!covers_all(&by->version, &of->version)) {
-        covers_add(arena, &by->version, of->version.covers, of->version.cover_count);
-        changed = true;
-    }
-    return changed;
+    return sloppy_loses(less, more) && covers_all(&more->version, &less->version) &&
+           ballot_compare(&more->sees, &less->sees) >= 0;
 }
 
-/* Each takes over from what it covers, until nothing changes. */
-static void close_covers(struct arena *arena, struct sloppy *all, size_t count)
+static size_t drop_dominated(struct sloppy *all, size_t count)
 {
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (size_t i = 0; i < count; i++)
-            for (size_t j = 0; j < count; j++)
-                if (i != j && version_covers(&all[i].version, &all[j].version.op))
-                    changed |= take_over(arena, &all[i], &all[j]);
-    }
-}
-
-static size_t drop_covered(struct sloppy *all, size_t count)
-{
-    bool *loses = base_alloc(count * sizeof *loses + 1);
+    bool *drops = base_alloc(count * sizeof *drops + 1);
     for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < count && !loses[i]; j++)
-            loses[i] = i != j && sloppy_loses(&all[i], &all[j]);
+        for (size_t j = 0; j < count && !drops[i]; j++)
+            drops[i] = i != j && sloppy_dominates(&all[j], &all[i]);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (!loses[i])
+        if (!drops[i])
             all[kept++] = all[i];
-    free(loses);
+    free(drops);
     return kept;
 }
 
@@ -154,7 +134,10 @@ static struct sloppy join_same(struct arena *arena, const struct sloppy *a, cons
     if (order == 0)
         order = compare_u64(a->version.node, b->version.node);
     struct sloppy result = order >= 0 ? *a : *b;
-    take_over(arena, &result, order >= 0 ? b : a);
+    const struct sloppy *other = order >= 0 ? b : a;
+    covers_add(arena, &result.version, other->version.covers, other->version.cover_count);
+    if (ballot_compare(&other->sees, &result.sees) > 0)
+        result.sees = other->sees;
     return result;
 }
 
@@ -175,10 +158,8 @@ void record_merge(struct arena *arena, const struct record *a, const struct reco
         else
             all[count++] = join_same(arena, &a->sloppy[i++], &b->sloppy[j++]);
     }
-    if (count > 1) {
-        close_covers(arena, all, count);
-        count = drop_covered(all, count);
-    }
+    if (count > 1)
+        count = drop_dominated(all, count);
     const struct record *higher = a;
     if (!a->has_register || (b->has_register && ballot_compare(&b->reg.ballot, &a->reg.ballot) > 0))
         higher = b;
@@ -203,9 +184,12 @@ bool sloppy_visible(const struct record *record, size_t index)
     return true;
 }
 
-/* A visible sloppy put whose writer saw this register, or a later one, or has read its op. */
+/* A sloppy put whose writer saw this register, or a later one, or has read its op. It is visible,
+ * or a visible one covers it: what the register does not hold only others can cover. */
 static bool hides_register(const struct sloppy *sloppy, const struct reg *reg)
 {
+    if (register_has(reg, &sloppy->version.op))
+        return false;
     return ballot_compare(&sloppy->sees, &reg->ballot) >= 0 ||
            version_covers(&sloppy->version, &reg->version.op);
 }
@@ -236,12 +220,15 @@ static void show_sloppy(struct visible *visible, size_t first, const struct vers
 void record_visible(const struct record *record, struct visible *ret)
 {
     *ret = (struct visible){.register_visible = record->has_register};
+    if (record->sloppy_count == 0) {
+        if (record->has_register && record->reg.version.kind != TOYSTORE_TOMBSTONE)
+            ret->versions[ret->count++] = &record->reg.version;
+        return;
+    }
     bool *seen = base_alloc(record->sloppy_count * sizeof *seen + 1);
     for (size_t i = 0; i < record->sloppy_count; i++) {
         seen[i] = sloppy_visible(record, i);
-        if (!seen[i])
-            continue;
-        ret->sloppy_count++;
+        ret->sloppy_count += seen[i];
         if (record->has_register && hides_register(&record->sloppy[i], &record->reg))
             ret->register_visible = false;
     }

@@ -12,7 +12,8 @@ bool version_covers(const struct version *version, const struct op_id *op);
 bool register_has(const struct reg *reg, const struct op_id *op);
 
 /* The register with the higher ballot; the union of sloppy puts, less those that another one
- * covers. Commutative, associative, idempotent. `out` may be one of the inputs. */
+ * covers with all that they cover. Commutative, associative, idempotent. `out` may be one of the
+ * inputs. */
 void record_merge(struct arena *arena, const struct record *a, const struct record *b,
                   struct record *out);
 
