@@ -1,0 +1,12 @@
+/* dial: a connected, non-blocking socket to HOST:PORT. */
+#ifndef TOYSTORE_FS_DIAL_H
+#define TOYSTORE_FS_DIAL_H
+
+#include <stddef.h>
+
+enum { DIAL_TIMEOUT_MS = 3000 };
+
+/* HOST:PORT, or [HOST]:PORT for IPv6. The socket, or -1 with the reason in `error`. */
+int dial_node(const char *node, char *error, size_t error_size);
+
+#endif
