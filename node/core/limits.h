@@ -10,6 +10,12 @@ enum {
     RPC_INBOUND_MAX = 65536,      /* requests of others being served */
     CALLS_MAX = 16384,            /* client requests under way */
     KEY_QUEUE_MAX = 4096,         /* operations that wait for one key */
+    REPLICA_OPS_MAX = 131072,     /* operations of all keys together */
+    SYNCS_MAX = 4096,             /* comparisons of partitions under way */
+    SYNC_OPEN_MAX = 8,            /* keys that differ, of one comparison, being dealt with */
+    FETCH_TOKENS_MAX = 64,        /* keys in one Fetch */
+    HINT_WINDOW = 8,              /* hints to one owner that wait for its acknowledgement */
+    HINT_SCAN_MAX = 64,           /* hints read from the disk at a time */
     TRANSFER_RECORDS_MAX = 256,   /* records in one Transfer */
     TRANSFER_BYTES_MAX = 2 << 20, /* bytes of them, beyond the first */
     TREE_ITEMS_MAX = 512,         /* digests in one answer */

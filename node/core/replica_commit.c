@@ -1,0 +1,117 @@
+/* The writes that belong to one operation on a key, in one batch: the record with its promise, the
+ * digest for the hash tree, the entry of the listing index. The tree in memory follows only when
+ * the commit has succeeded, so that it always says what is on the disk. */
+#include "core/key.h"
+#include "core/listing.h"
+#include "core/replica_priv.h"
+
+static void collect_token(struct replica_op *op)
+{
+    op->digest_changed = true;
+    struct batch *batch = &op->work.batch;
+    struct slice token = slice_of(op->token_id.bytes, sizeof op->token_id.bytes);
+    if (!op->has) {
+        if (op->had)
+            batch_remove(batch, TOYSTORE_TOKENS, token);
+        return;
+    }
+    struct buf value = {0};
+    token_encode(&value, &op->digest_after, op->work.key);
+    batch_put_blob(batch, TOYSTORE_TOKENS, token, buf_take(&value));
+}
+
+static void collect_listing(struct replica_op *op)
+{
+    struct slice key = op->work.key;
+    if (!listing_wanted(key))
+        return;
+    struct slice name = key_name(key);
+    struct buf index = {0}, value = {0};
+    key_listing(&index, key_parent(key), key_cookie(name), name);
+    if (op->has) {
+        struct listing listing;
+        listing_of(&op->work.record, &listing);
+        listing_encode(&value, &listing);
+        batch_put_blob(&op->work.batch, TOYSTORE_LISTING, buf_slice(&index), buf_take(&value));
+    } else {
+        batch_remove(&op->work.batch, TOYSTORE_LISTING, buf_slice(&index));
+    }
+    buf_free(&index);
+}
+
+static void collect_entry(struct replica_op *op, const struct entry *entry)
+{
+    if (entry->record.size == 0 && ballot_none(&entry->promised)) {
+        batch_remove(&op->work.batch, TOYSTORE_RECORDS, op->work.key);
+        return;
+    }
+    struct buf value = {0};
+    entry_encode(&value, entry);
+    batch_put_blob(&op->work.batch, TOYSTORE_RECORDS, op->work.key, buf_take(&value));
+}
+
+static void collect_digests(struct replica_op *op, struct slice record)
+{
+    struct slice key = op->work.key;
+    op->token_id = key_token(key);
+    if (!op->was_damaged && op->before.size > 0) {
+        op->had = true;
+        op->digest_before = tree_digest(key, op->before);
+    }
+    op->has = record.size > 0;
+    if (op->has)
+        op->digest_after = tree_digest(key, record);
+}
+
+static void collect_write(struct replica_op *op)
+{
+    struct replica_work *work = &op->work;
+    struct buf encoded = {0};
+    struct entry entry = work->entry;
+    if (work->drop) {
+        entry = (struct entry){0};
+    } else if (op->depth == REPLICA_DECODED) {
+        if (entry.settled && record_prune(&work->arena, &work->record))
+            op->encoded = slice_of(NULL, 0);
+        entry.record = op->encoded;
+        if (entry.record.size == 0) {
+            record_encode(&encoded, &work->record);
+            entry.record = buf_slice(&encoded);
+        }
+    }
+    collect_entry(op, &entry);
+    /* a promise alone leaves the digest and the index as they are */
+    if (op->was_damaged || !slice_equal(entry.record, op->before)) {
+        collect_digests(op, entry.record);
+        collect_token(op);
+        collect_listing(op);
+    }
+    buf_free(&encoded);
+}
+
+/* The damaged copy stays until others' takes its place; the zero digest makes the tree differ. */
+static void collect_damage(struct replica_op *op)
+{
+    op->has = true;
+    op->digest_after = (struct hash128){0};
+    collect_token(op);
+}
+
+void replica_collect(struct core *core, struct replica_op *op)
+{
+    struct replica_work *work = &op->work;
+    if (work->write)
+        replica_note_session(core, work);
+    if (work->write || work->drop)
+        collect_write(op);
+    else if (work->damaged && !op->marked)
+        collect_damage(op);
+}
+
+void replica_committed_digest(struct core *core, const struct replica_op *op)
+{
+    if (!op->digest_changed)
+        return;
+    tree_update(core, view_partition_of(core, op->work.key), &op->token_id,
+                op->had ? &op->digest_before : NULL, op->has ? &op->digest_after : NULL);
+}

@@ -1,0 +1,142 @@
+/* TRANSFER: store() of many records of one partition, for hints, repair and moves; SYNC: what was
+ * acknowledged before is made durable (PROTOCOL 3 and 5, DESIGN 6). */
+#include "core/key.h"
+#include "core/replica_priv.h"
+
+static enum toystore_status transfer_one(struct core *core, struct replica_request *request,
+                                         struct replica_work *work)
+{
+    const struct transfer_item *item = &request->items[work->index];
+    enum toystore_status status = replica_still(core, request);
+    if (status != TOYSTORE_OK)
+        return status;
+    work->durable = request->transfer.durable;
+    if (key_is_immutable(item->key))
+        return replica_immutable(work, item->record);
+    struct record incoming;
+    if (record_decode(&work->arena, item->record, &incoming) != 0 ||
+        (incoming.has_register && ballot_none(&incoming.reg.ballot)))
+        return TOYSTORE_INVALID;
+    if (work->damaged)
+        return TOYSTORE_UNKNOWN;
+    return replica_store(work, &view_partition(core, request->partition)->promised, &incoming,
+                         item->settled, replica_from_owner(core, item->key, request->from));
+}
+
+static void transfer_work(struct core *core, struct replica_work *work)
+{
+    struct replica_request *request = pool_get(&core->replica->requests, work->handle);
+    request->results[work->index] = transfer_one(core, request, work);
+}
+
+/* A result of STALE or MUTE: it became so while the request waited, so for all that came later. */
+static void transfer_reply_send(struct core *core, struct replica_request *request)
+{
+    struct buf results = {0};
+    enum toystore_status status = TOYSTORE_OK;
+    for (uint32_t i = 0; i < request->transfer.records.count; i++) {
+        if (request->results[i] == TOYSTORE_STALE || request->results[i] == TOYSTORE_MUTE)
+            status = request->results[i];
+        wire_put_U32(&results, request->results[i]);
+    }
+    RPC_REPLY(core, &request->origin, transfer_reply,
+              {.status = status,
+               .view = view_of(core, request->partition),
+               .results = {request->transfer.records.count, buf_slice(&results)}});
+    buf_free(&results);
+    replica_request_free(core, request);
+}
+
+static void transfer_done(struct core *core, struct replica_work *work)
+{
+    struct replica_request *request = pool_get(&core->replica->requests, work->handle);
+    if (work->status != 0)
+        request->results[work->index] = replica_status(work->status);
+    if (--request->open == 0)
+        transfer_reply_send(core, request);
+}
+
+static bool transfer_decode(struct core *core, const struct rpc_request *request,
+                            struct replica_request *own)
+{
+    struct transfer_request *transfer = &own->transfer;
+    if (!transfer_request_decode(request->params, transfer) || transfer->records.count == 0 ||
+        transfer->records.count > TRANSFER_RECORDS_MAX ||
+        transfer->partition >= view_partition_count(core))
+        return false;
+    own->partition = transfer->partition;
+    own->view = transfer->view;
+    own->items = base_alloc(transfer->records.count * sizeof *own->items);
+    own->results = base_alloc(transfer->records.count * sizeof *own->results);
+    struct cursor cursor = cursor_of(transfer->records.items);
+    char error[160];
+    for (uint32_t i = 0; i < transfer->records.count; i++) {
+        if (!transfer_item_read(&cursor, &own->items[i]) ||
+            key_check(own->items[i].key, error, sizeof error) != TOYSTORE_OK ||
+            view_partition_of(core, own->items[i].key) != own->partition)
+            return false;
+    }
+    return true;
+}
+
+void replica_transfer(struct core *core, const struct rpc_request *request)
+{
+    struct replica_request *own = replica_request_new(core, request);
+    if (own == NULL)
+        return;
+    if (!transfer_decode(core, request, own)) {
+        rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed transfer");
+        replica_request_free(core, own);
+        return;
+    }
+    if (!replica_admit(core, request, own->partition, &own->view)) {
+        replica_request_free(core, own);
+        return;
+    }
+    uint32_t count = own->transfer.records.count;
+    own->open = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct slice key = own->items[i].key;
+        if (key_is_immutable(key))
+            replica_run_raw(core, key, transfer_work, transfer_done, own->handle, i);
+        else
+            replica_run(core, key, transfer_work, transfer_done, own->handle, i);
+    }
+}
+
+/* ---- SYNC ---- */
+
+static void sync_committed(struct core *core, const struct core_event *event, struct resume resume)
+{
+    struct replica_request *request = pool_get(&core->replica->requests, resume.handle);
+    RPC_REPLY(core, &request->origin, sync_reply, {.status = replica_status(event->status)});
+    replica_request_free(core, request);
+}
+
+/* Commits are made in order, so one empty durable commit makes all before it durable. A mute owner
+ * may have lost what it acknowledged and must not say otherwise. */
+void replica_sync(struct core *core, const struct rpc_request *request)
+{
+    struct sync_request sync;
+    if (!sync_request_decode(request->params, &sync)) {
+        rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed sync");
+        return;
+    }
+    struct cursor cursor = cursor_of(sync.keys.items);
+    for (uint32_t i = 0; i < sync.keys.count; i++) {
+        struct slice key;
+        if (!wire_get_BYTES(&cursor, &key)) {
+            rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed sync");
+            return;
+        }
+        if (view_partition(core, view_partition_of(core, key))->mute) {
+            RPC_REPLY(core, &request->origin, sync_reply, {.status = TOYSTORE_MUTE});
+            return;
+        }
+    }
+    struct replica_request *own = replica_request_new(core, request);
+    if (own == NULL)
+        return;
+    struct batch nothing = {0};
+    disk_commit(core, &nothing, true, resume_to(sync_committed, own->handle, 0));
+}
