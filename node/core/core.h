@@ -56,7 +56,8 @@ enum event_type {
     EVENT_COMMITTED, /* resume, status (0, -ENOSPC, -EIO) */
     EVENT_SCANNED,   /* resume, status, pairs, more */
     EVENT_CALL,      /* call, request: from the embedding API */
-    EVENT_LEAVE      /* be quiet: tell the others that this process ends (not that the data goes) */
+    EVENT_LEAVE      /* end well: nothing new is taken, calls under way are answered, the others
+                        are told, the directory is marked clean, then ACTION_STOP with status 0 */
 };
 
 struct scan_pair {
@@ -94,7 +95,8 @@ enum action_type {
     ACTION_MEMBER,   /* member_event, member: for toystore_on_event */
     ACTION_READY,    /* the node serves */
     ACTION_LOG,      /* level (0 error .. 3 debug), text */
-    ACTION_STOP      /* status (negative errno), text: the node must end, and says why */
+    ACTION_STOP      /* status (0 after EVENT_LEAVE, else negative errno), text: the node must end
+                        now, and says why; given once */
 };
 
 /* Writes that are made together or not at all. Filled with batch_put and batch_remove. */

@@ -31,9 +31,16 @@ struct core {
 
     node_id id;
     struct session session;
-    uint64_t sequence;  /* of the last op of this session */
-    struct member self; /* what gossip says of this node */
-    bool started, ready, stopping;
+    uint64_t sequence;             /* of the last op of this session */
+    struct member self;            /* what gossip says of this node */
+    bool started, ready, stopping; /* stopping: EVENT_LEAVE came, nothing new is taken */
+    bool stopped;                  /* ACTION_STOP was given */
+    bool forgot;       /* this start may have lost accepts and promises (PROTOCOL 7 Forgetting) */
+    bool clean_marked; /* the directory is marked clean: no commit any more */
+    size_t calls_open; /* EVENT_CALLs not yet answered */
+    struct timer leave_timer;
+    struct list disk_answers; /* see disk.c */
+    struct boot *boot;        /* while the disk is read at the start, then NULL */
 
     struct rpc *rpc;
     struct swim *swim;
@@ -65,8 +72,25 @@ __attribute__((format(printf, 3, 4))) void core_stop(struct core *core, int stat
 /* A member's request, new or parked: to the handler of its method. */
 void core_dispatch(struct core *core, const struct rpc_request *request);
 
-/* The disk has been read and the identity is known: starts everything (boot.c). */
-void boot_start(struct core *core);
+/* boot.c: reads the disk, settles who this node is, then starts everything. */
+void boot_begin(struct core *core);
+void boot_free(struct core *core);
+/* "identity" of TOYSTORE_META again, after the incarnation or the cluster changed. */
+void boot_save_identity(struct core *core);
+/* EVENT_LEAVE's last act: the directory is clean, then ACTION_STOP. */
+void boot_mark_clean(struct core *core);
+
+/* REPORT (report.c). */
+void report_handle(struct core *core, const struct rpc_request *request);
+
+/* result.c: copies for those outside. member_public borrows its strings from the member. */
+struct call_result *result_copy(const struct toystore_result *result);
+struct toystore_member member_public(const struct member *member);
+
+/* What core_step runs until nothing is left; false: nothing was due. */
+bool timers_run_one(struct core *core);
+bool disk_run_one(struct core *core);
+void disk_free(struct core *core);
 /* This node is in a cluster, knows its layout and can coordinate: ACTION_READY once. */
 void core_set_ready(struct core *core);
 

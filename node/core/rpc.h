@@ -87,6 +87,8 @@ void rpc_free(struct rpc *rpc);
 void rpc_on_opened(struct core *core, uint64_t conn, const struct address *from);
 void rpc_on_closed(struct core *core, uint64_t conn);
 void rpc_on_frame(struct core *core, uint64_t conn, struct blob *bytes);
+/* Gossip says something new of a member: one that is back is connected to without a pause. */
+void rpc_on_member(struct core *core, node_id id);
 /* Calls that this node made to itself and answers it gave itself wait in a queue; core_step runs
  * it empty before it returns. False: nothing was waiting. */
 bool rpc_run_local(struct core *core);

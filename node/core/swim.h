@@ -27,9 +27,11 @@ struct member {
 struct swim;
 struct swim *swim_new(struct core *core);
 void swim_free(struct swim *swim);
-/* Called once the node knows who it is (core->self_member is filled in): restores remembered
+/* Called once the node knows who it is (core->self is filled in): restores remembered
  * members and begins to probe and to join the seeds, again and again until one answers. */
 void swim_start(struct core *core);
+/* Reads back "members" of TOYSTORE_META. */
+void swim_restore(struct core *core, struct slice value);
 void swim_on_datagram(struct core *core, const struct address *from, struct slice bytes);
 void swim_handle_exchange(struct core *core, const struct rpc_request *request);
 /* This node's own attributes (layout_newest, cluster ...) changed: raise incarnation, tell. */

@@ -1,0 +1,299 @@
+/* boot: from a data directory to a running node: who it is, what it kept, what it may have
+ * forgotten (PROTOCOL 7, Forgetting and Copies of a directory).
+ *
+ * Steps, each begun by the result of the one before: scan META, handing each pair to its module;
+ * scan TOKENS into the hash trees; note the new start (nonce, not clean), fsynced, BEFORE anything
+ * is answered; then start the modules. A node that stores nothing begins with the last step. */
+#include "core/core_priv.h"
+
+#include <stdlib.h>
+
+#include "wire/cursor.h"
+#include "wire/pack.h"
+
+enum { IDENTITY_FORMAT = 1, SCAN_PAIRS = 4096 };
+
+#define META_IDENTITY "identity"
+#define META_BOOT     "boot"
+
+struct boot {
+    bool found_identity, found_boot;
+    bool clean;
+    char boot_id[sizeof((struct core_config *)0)->boot_id];
+};
+
+/* ---- the two pairs of this file ---- */
+
+static bool identity_decode(struct core *core, struct slice value)
+{
+    struct cursor cursor = cursor_of(value);
+    uint32_t count;
+    uint64_t format, id, incarnation, newest, before;
+    struct slice cluster;
+    if (!cursor_array(&cursor, &count) || count < 6 || !cursor_u64(&cursor, &format) ||
+        format != IDENTITY_FORMAT || !cursor_u64(&cursor, &id) ||
+        !cursor_u64(&cursor, &incarnation) || !cursor_u64(&cursor, &newest) ||
+        !cursor_u64(&cursor, &before) || !cursor_bytes(&cursor, &cluster) ||
+        cluster.size != CLUSTER_ID_SIZE || id == 0)
+        return false;
+    core->id = id;
+    core->self.incarnation = incarnation;
+    core->self.nonces[0] = newest;
+    core->self.nonces[1] = before;
+    memcpy(core->self.cluster, cluster.data, CLUSTER_ID_SIZE);
+    return true;
+}
+
+static void identity_encode(const struct core *core, struct buf *out)
+{
+    pack_array(out, 6);
+    pack_u64(out, IDENTITY_FORMAT);
+    pack_u64(out, core->id);
+    pack_u64(out, core->self.incarnation);
+    pack_u64(out, core->self.nonces[0]);
+    pack_u64(out, core->self.nonces[1]);
+    pack_bytes(out, slice_of(core->self.cluster, CLUSTER_ID_SIZE));
+}
+
+static bool mark_decode(struct boot *boot, struct slice value)
+{
+    struct cursor cursor = cursor_of(value);
+    uint32_t count;
+    struct slice id;
+    if (!cursor_array(&cursor, &count) || count < 2 || !cursor_bool(&cursor, &boot->clean) ||
+        !cursor_bytes(&cursor, &id) || id.size >= sizeof boot->boot_id)
+        return false;
+    memcpy(boot->boot_id, id.data, id.size);
+    return true;
+}
+
+static void put_identity(const struct core *core, struct batch *batch)
+{
+    struct buf out = {0};
+    identity_encode(core, &out);
+    batch_put_blob(batch, TOYSTORE_META, slice_str(META_IDENTITY), buf_take(&out));
+}
+
+static void put_mark(const struct core *core, struct batch *batch, bool clean)
+{
+    struct buf out = {0};
+    pack_array(&out, 2);
+    pack_bool(&out, clean);
+    pack_bytes(&out, slice_str(core->config.boot_id));
+    batch_put_blob(batch, TOYSTORE_META, slice_str(META_BOOT), buf_take(&out));
+}
+
+void boot_save_identity(struct core *core)
+{
+    struct batch batch = {0};
+    put_identity(core, &batch);
+    disk_commit(core, &batch, false, (struct resume){0});
+}
+
+static void on_clean(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)resume;
+    if (event->status < 0)
+        core_log(core, LOG_WARNING, "the data directory could not be marked clean: %s",
+                 strerror(-event->status));
+    core_stop(core, 0, "stopped");
+}
+
+void boot_mark_clean(struct core *core)
+{
+    struct batch batch = {0};
+    if (core->started)
+        put_mark(core, &batch, true);
+    disk_commit(core, &batch, true, resume_to(on_clean, 0, 0));
+    core->clean_marked = true;
+}
+
+/* ---- step 4: everything starts ---- */
+
+static void fill_self(struct core *core)
+{
+    struct member *self = &core->self;
+    const struct core_config *config = &core->config;
+    const struct layout *newest = view_newest(core);
+    self->id = core->id;
+    self->session = core->session;
+    self->state = TOYSTORE_ALIVE;
+    self->storing = config->storing;
+    self->rpc = config->rpc;
+    self->gossip = config->gossip;
+    self->weight = config->weight;
+    memcpy(self->name, config->name, sizeof self->name);
+    memcpy(self->zone, config->zone, sizeof self->zone);
+    if (newest != NULL) {
+        memcpy(self->cluster, newest->cluster, CLUSTER_ID_SIZE);
+        self->layout_newest = newest->number;
+    }
+}
+
+static void start_modules(struct core *core)
+{
+    boot_free(core);
+    fill_self(core);
+    core->started = true;
+    swim_start(core);
+    move_start(core);
+    lead_start(core);
+    hints_start(core);
+}
+
+/* ---- step 3: note this start ---- */
+
+static void on_noted(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)resume;
+    if (event->status < 0)
+        core_stop(core, event->status, "the data directory cannot be written: %s",
+                  strerror(-event->status));
+    else
+        start_modules(core);
+}
+
+static void note_start(struct core *core)
+{
+    struct boot *boot = core->boot;
+    if (!boot->found_identity && boot->found_boot) {
+        core_stop(core, -EUCLEAN, "the data directory has lost the identity of its node");
+        return;
+    }
+    bool same_boot = boot->found_boot && strcmp(boot->boot_id, core->config.boot_id) == 0;
+    core->forgot =
+        boot->found_identity && ((!boot->clean && !same_boot) || core->config.store_repaired);
+    if (core->forgot)
+        core_log(core, LOG_WARNING,
+                 "the last run did not end cleanly and the machine was restarted since, or the "
+                 "store was repaired: what was acknowledged last is taken from the other replicas");
+    if (!boot->found_identity) {
+        do
+            core->id = prng_next(&core->prng);
+        while (core->id == 0);
+    }
+    core->self.incarnation++;
+    core->self.nonces[1] = core->self.nonces[0];
+    core->self.nonces[0] = prng_next(&core->prng);
+    struct batch batch = {0};
+    put_identity(core, &batch);
+    put_mark(core, &batch, false);
+    disk_commit(core, &batch, true, resume_to(on_noted, 0, 0));
+}
+
+/* ---- step 2: the digests of what is stored, into the trees ---- */
+
+static void scan_tokens(struct core *core, struct slice after);
+
+static bool scan_failed(struct core *core, const struct core_event *event)
+{
+    if (event->status < 0)
+        core_stop(core, event->status, "the data directory cannot be read: %s",
+                  strerror(-event->status));
+    return event->status < 0;
+}
+
+static void on_tokens(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)resume;
+    if (scan_failed(core, event))
+        return;
+    for (size_t i = 0; i < event->pair_count; i++)
+        tree_restore(core, event->pairs[i].key, event->pairs[i].value);
+    if (event->more && event->pair_count > 0)
+        scan_tokens(core, event->pairs[event->pair_count - 1].key);
+    else {
+        hints_restore(core);
+        note_start(core);
+    }
+}
+
+/* The least key above `after` is that with a zero byte more. */
+static void scan_after(struct core *core, enum toystore_space space, struct slice after,
+                       void (*fn)(struct core *, const struct core_event *, struct resume))
+{
+    struct buf from = {0};
+    if (after.size > 0) {
+        buf_append(&from, after.data, after.size);
+        buf_append(&from, "", 1);
+    }
+    disk_scan(core, space, buf_slice(&from), slice_of(NULL, 0), SCAN_PAIRS, resume_to(fn, 0, 0));
+    buf_free(&from);
+}
+
+static void scan_tokens(struct core *core, struct slice after)
+{
+    scan_after(core, TOYSTORE_TOKENS, after, on_tokens);
+}
+
+/* ---- step 1: the node's own state, each pair to its module ---- */
+
+static bool has_prefix(struct slice key, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return key.size >= size && memcmp(key.data, prefix, size) == 0;
+}
+
+static bool restore_pair(struct core *core, struct slice key, struct slice value)
+{
+    struct boot *boot = core->boot;
+    if (slice_equal(key, slice_str(META_IDENTITY)))
+        return boot->found_identity = identity_decode(core, value);
+    if (slice_equal(key, slice_str(META_BOOT)))
+        return boot->found_boot = mark_decode(boot, value);
+    if (slice_equal(key, slice_str("members")))
+        swim_restore(core, value);
+    else if (has_prefix(key, "layout") || has_prefix(key, "partition/"))
+        views_restore(core, key, value);
+    return true;
+}
+
+static void scan_meta(struct core *core, struct slice after);
+
+static void on_meta(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)resume;
+    if (scan_failed(core, event))
+        return;
+    for (size_t i = 0; i < event->pair_count; i++)
+        if (!restore_pair(core, event->pairs[i].key, event->pairs[i].value)) {
+            core_stop(core, -EUCLEAN,
+                      "the data directory is damaged, or of a newer toystore: \"%.*s\" cannot be "
+                      "read",
+                      (int)min_size(event->pairs[i].key.size, 64),
+                      (const char *)event->pairs[i].key.data);
+            return;
+        }
+    if (event->more && event->pair_count > 0) {
+        scan_meta(core, event->pairs[event->pair_count - 1].key);
+        return;
+    }
+    if (view_partition_count(core) > 0)
+        trees_size(core, view_partition_count(core));
+    scan_tokens(core, slice_of(NULL, 0));
+}
+
+static void scan_meta(struct core *core, struct slice after)
+{
+    scan_after(core, TOYSTORE_META, after, on_meta);
+}
+
+void boot_begin(struct core *core)
+{
+    core->boot = base_alloc(sizeof *core->boot);
+    if (core->config.storing) {
+        scan_meta(core, slice_of(NULL, 0));
+        return;
+    }
+    do
+        core->id = prng_next(&core->prng);
+    while (core->id == 0);
+    core->self.incarnation = 1;
+    start_modules(core);
+}
+
+void boot_free(struct core *core)
+{
+    free(core->boot);
+    core->boot = NULL;
+}

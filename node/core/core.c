@@ -1,0 +1,358 @@
+/* core: the one door: events in, each to the module that it is for, actions out.
+ *
+ * enters from: io/driver.c or the simulator; leaves to: every module of this room. */
+#include "core/core_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Timers that one step may fire: what is due beyond them waits for the driver's next tick. */
+enum { TIMERS_PER_STEP_MAX = 256 };
+
+struct core *core_new(const struct core_config *config)
+{
+    struct core *core = base_alloc(sizeof *core);
+    core->config = *config;
+    prng_seed(&core->prng, config->random_seed);
+    list_init(&core->disk_answers);
+    prng_bytes(&core->prng, core->session.bytes, SESSION_SIZE);
+    core->rpc = rpc_new(core);
+    core->views = views_new(core);
+    core->swim = swim_new(core);
+    core->replica = replica_new(core);
+    core->trees = trees_new();
+    core->coord = coord_new(core);
+    core->hints = hints_new(core);
+    core->lead = lead_new(core);
+    core->move = move_new(core);
+    return core;
+}
+
+void core_free(struct core *core)
+{
+    if (core == NULL)
+        return;
+    boot_free(core);
+    move_free(core->move);
+    lead_free(core->lead);
+    hints_free(core->hints);
+    coord_free(core->coord);
+    trees_free(core->trees);
+    replica_free(core->replica);
+    swim_free(core->swim);
+    views_free(core->views);
+    rpc_free(core->rpc);
+    disk_free(core);
+    heap_free(&core->timers);
+    free(core);
+}
+
+/* ---- calls of the embedding API ---- */
+
+static void reply(struct core *core, uint64_t call, const struct toystore_result *result)
+{
+    struct action *action = core_act(core, ACTION_REPLY);
+    action->call = call;
+    action->result = result_copy(result);
+}
+
+static void reply_failed(struct core *core, uint64_t call, enum toystore_status status,
+                         const char *message)
+{
+    reply(core, call, &(struct toystore_result){.status = status, .message = message});
+}
+
+static void leave_when_idle(struct core *core);
+
+static void call_done(struct core *core, uint64_t call, const struct toystore_result *result)
+{
+    assert(core->calls_open > 0);
+    core->calls_open--;
+    reply(core, call, result);
+    leave_when_idle(core);
+}
+
+static void on_call(struct core *core, const struct core_event *event)
+{
+    if (core->stopping)
+        reply_failed(core, event->call, TOYSTORE_STOPPING, "the node is shutting down");
+    else if (!core->ready)
+        reply_failed(core, event->call, TOYSTORE_UNAVAILABLE,
+                     "this node has not joined its cluster yet");
+    else if (core->calls_open >= CALLS_MAX)
+        reply_failed(core, event->call, TOYSTORE_BUSY, "too many requests under way");
+    else {
+        core->calls_open++;
+        ask(core, event->request, &(struct session){{0}}, call_done, event->call);
+    }
+}
+
+/* ---- leaving ---- */
+
+static void leave_now(struct core *core, struct timer *timer)
+{
+    (void)timer;
+    timer_cancel(core, &core->leave_timer);
+    if (core->started)
+        swim_leave(core);
+    boot_mark_clean(core);
+}
+
+static void leave_when_idle(struct core *core)
+{
+    if (core->stopping && core->calls_open == 0 && !core->clean_marked)
+        leave_now(core, NULL);
+}
+
+static void on_leave(struct core *core)
+{
+    if (core->stopping)
+        return;
+    core->stopping = true;
+    timer_set_after_ms(core, &core->leave_timer, PUT_DEADLINE_MS, leave_now);
+    leave_when_idle(core);
+}
+
+/* ---- events ---- */
+
+static void on_event(struct core *core, const struct core_event *event)
+{
+    switch (event->type) {
+    case EVENT_TICK:
+        break;
+    case EVENT_OPENED:
+        rpc_on_opened(core, event->conn, &event->from);
+        break;
+    case EVENT_CLOSED:
+        rpc_on_closed(core, event->conn);
+        break;
+    case EVENT_FRAME:
+        rpc_on_frame(core, event->conn, event->bytes);
+        break;
+    case EVENT_DATAGRAM:
+        if (core->started)
+            swim_on_datagram(core, &event->from, blob_slice(event->bytes));
+        break;
+    case EVENT_RESOLVED:
+    case EVENT_LOADED:
+    case EVENT_COMMITTED:
+    case EVENT_SCANNED:
+        if (event->resume.fn != NULL)
+            event->resume.fn(core, event, event->resume);
+        break;
+    case EVENT_CALL:
+        on_call(core, event);
+        break;
+    case EVENT_LEAVE:
+        on_leave(core);
+        break;
+    }
+}
+
+static void enter(struct core *core, uint64_t now_us, int64_t wall_us, struct actions *out)
+{
+    core->now_us = max_u64(core->now_us, now_us);
+    core->wall_us = wall_us;
+    core->out = out;
+}
+
+/* What the event set going inside this node. */
+static void settle_down(struct core *core)
+{
+    for (unsigned fired = 0;;) {
+        if (rpc_run_local(core) || disk_run_one(core))
+            continue;
+        if (fired++ >= TIMERS_PER_STEP_MAX || !timers_run_one(core))
+            break;
+    }
+    core->out = NULL;
+}
+
+void core_start(struct core *core, uint64_t now_us, int64_t wall_us, struct actions *out)
+{
+    enter(core, now_us, wall_us, out);
+    boot_begin(core);
+    settle_down(core);
+}
+
+void core_step(struct core *core, const struct core_event *event, struct actions *out)
+{
+    enter(core, event->now_us, event->wall_us, out);
+    if (!core->stopped)
+        on_event(core, event);
+    settle_down(core);
+}
+
+uint64_t core_deadline(const struct core *core)
+{
+    struct heap_node *first = heap_first(&core->timers);
+    return first ? first->at : UINT64_MAX;
+}
+
+/* ---- members' requests ---- */
+
+/* Methods that read or write what a storing member keeps. */
+static bool needs_store(enum wire_method method)
+{
+    switch (method) {
+    case METHOD_GET:
+    case METHOD_PREPARE:
+    case METHOD_PUT:
+    case METHOD_SETTLED:
+    case METHOD_HINT_PUT:
+    case METHOD_TRANSFER:
+    case METHOD_LEAD:
+    case METHOD_TREE:
+    case METHOD_FETCH:
+    case METHOD_RAISE:
+    case METHOD_REPAIR:
+    case METHOD_SYNC:
+    case METHOD_FORWARD:
+    case METHOD_LIST:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void core_dispatch(struct core *core, const struct rpc_request *request)
+{
+    if (needs_store(request->method) && !core->config.storing) {
+        rpc_fail(core, &request->origin, TOYSTORE_INVALID, "this member stores nothing");
+        return;
+    }
+    switch (request->method) {
+    case METHOD_EXCHANGE:
+        swim_handle_exchange(core, request);
+        break;
+    case METHOD_GET:
+    case METHOD_PREPARE:
+    case METHOD_PUT:
+    case METHOD_SETTLED:
+    case METHOD_HINT_PUT:
+    case METHOD_TRANSFER:
+    case METHOD_SYNC:
+        replica_handle(core, request);
+        break;
+    case METHOD_LEAD:
+        lead_handle(core, request);
+        break;
+    case METHOD_TREE:
+    case METHOD_FETCH:
+        tree_handle(core, request);
+        break;
+    case METHOD_RAISE:
+        move_handle_raise(core, request);
+        break;
+    case METHOD_REPAIR:
+        coord_repair_handle(core, request);
+        break;
+    case METHOD_FORWARD:
+        coord_put_handle(core, request);
+        break;
+    case METHOD_LIST:
+        list_handle(core, request);
+        break;
+    case METHOD_LAYOUT:
+        view_handle_layout(core, request);
+        break;
+    case METHOD_HOLDING:
+        move_handle_holding(core, request);
+        break;
+    case METHOD_CALL:
+    case METHOD_COORDINATE_GET:
+    case METHOD_COORDINATE_PUT:
+    case METHOD_COORDINATE_DELETE:
+    case METHOD_COORDINATE_LIST:
+        client_handle(core, request);
+        break;
+    case METHOD_REPORT:
+        report_handle(core, request);
+        break;
+    case METHOD_NONE:
+    case METHOD_HELLO:
+    case METHOD_COUNT:
+        rpc_fail(core, &request->origin, TOYSTORE_NO_METHOD, "no such method");
+        break;
+    }
+}
+
+/* ---- gossip's news ---- */
+
+void core_on_member(struct core *core, enum toystore_event_type type, const struct member *member)
+{
+    struct action *action = core_act(core, ACTION_MEMBER);
+    action->member_event = type;
+    action->member = base_alloc(sizeof *action->member);
+    struct member_copy *copy = action->member;
+    snprintf(copy->name, sizeof copy->name, "%s", member->name);
+    snprintf(copy->host, sizeof copy->host, "%s", member->rpc.host);
+    snprintf(copy->zone, sizeof copy->zone, "%s", member->zone);
+    copy->member = member_public(member);
+    copy->member.name = copy->name;
+    copy->member.host = copy->host;
+    copy->member.zone = copy->zone;
+
+    rpc_on_member(core, member->id);
+    if (!core->started)
+        return;
+    move_on_member(core, member);
+    lead_on_member(core);
+    if (member->state == TOYSTORE_ALIVE)
+        hints_on_member(core, member->id);
+}
+
+void core_members(const struct core *core,
+                  void (*each)(void *arg, const struct toystore_member *member), void *arg)
+{
+    for (size_t i = 0; i < swim_count(core); i++) {
+        struct toystore_member member = member_public(swim_at(core, i));
+        each(arg, &member);
+    }
+}
+
+/* ---- small answers ---- */
+
+void core_set_ready(struct core *core)
+{
+    if (core->ready || core->stopping)
+        return;
+    core->ready = true;
+    core_act(core, ACTION_READY);
+}
+
+bool core_ready(const struct core *core)
+{
+    return core->ready;
+}
+
+node_id core_id(const struct core *core)
+{
+    return core->id;
+}
+
+struct session core_session(const struct core *core)
+{
+    return core->session;
+}
+
+struct op_id core_op_new(struct core *core)
+{
+    return (struct op_id){core->session, ++core->sequence};
+}
+
+/* Who has heard of a time far ahead does not follow it there: one broken clock would spoil all. */
+enum { HYBRID_AHEAD_US_MAX = 5000000 };
+
+uint64_t core_hybrid_us(struct core *core)
+{
+    uint64_t wall = core->wall_us > 0 ? (uint64_t)core->wall_us : 0;
+    core->hybrid_us = max_u64(wall, core->hybrid_us + 1);
+    return core->hybrid_us;
+}
+
+void core_hybrid_told(struct core *core, uint64_t time_us)
+{
+    uint64_t wall = core->wall_us > 0 ? (uint64_t)core->wall_us : 0;
+    core->hybrid_us = max_u64(core->hybrid_us, min_u64(time_us, wall + HYBRID_AHEAD_US_MAX));
+}
