@@ -52,6 +52,11 @@ lock_build() {
     }
 }
 
+# What is started from here must not hold the lock for as long as it lives.
+unlock_build() {
+    exec {lock_fd}>&-
+}
+
 # build DIR [meson options]: configures when new, or when the options are others; builds everything,
 # or $targets.
 build() {
