@@ -97,6 +97,14 @@ static int finish(struct cli *cli, bool alive)
     return alive ? cli->exit_status : complain(cli->node, remote_error(cli->remote));
 }
 
+/* A put whose connection broke may have happened. */
+static int finish_put(struct cli *cli, bool alive)
+{
+    if (!alive)
+        complain(cli->node, remote_error(cli->remote));
+    return alive ? cli->exit_status : EXIT_INDETERMINATE;
+}
+
 /* ---- put ---- */
 
 static ssize_t read_all(int fd, void *buffer, size_t size)
@@ -160,19 +168,20 @@ static int put_large(struct cli *cli, struct source *source)
     struct store_face face = remote_face(cli->remote);
     struct transfer_wait wait = {0};
     transfer_put(&face, slice_str(cli->argv[1]), source_read, source, transfer_done, &wait);
-    return transfer_end(cli, &wait);
+    int status = transfer_end(cli, &wait);
+    return wait.finished ? status : EXIT_INDETERMINATE;
 }
 
 static int put_small(struct cli *cli, struct slice value)
 {
-    enum toystore_status status;
-    char *message;
+    enum toystore_status status = TOYSTORE_INDETERMINATE;
+    char *message = NULL;
     bool alive = remote_put(cli->remote, slice_str(cli->argv[1]), value, &status, &message);
     if (alive)
         explain(cli, status, message);
     free(message);
     cli->exit_status = exit_of(status);
-    return finish(cli, alive);
+    return finish_put(cli, alive);
 }
 
 static int run_put(struct cli *cli)
@@ -251,14 +260,14 @@ static int run_get(struct cli *cli)
 
 static int run_rm(struct cli *cli)
 {
-    enum toystore_status status;
-    char *message;
+    enum toystore_status status = TOYSTORE_INDETERMINATE;
+    char *message = NULL;
     bool alive = remote_delete(cli->remote, slice_str(cli->argv[1]), &status, &message);
     if (alive)
         explain(cli, status, message);
     free(message);
     cli->exit_status = exit_of(status);
-    return finish(cli, alive);
+    return finish_put(cli, alive);
 }
 
 struct listing {
@@ -339,8 +348,8 @@ static int run_ls(struct cli *cli)
 
 static int run_report(struct cli *cli)
 {
-    enum toystore_status status;
-    char *text;
+    enum toystore_status status = TOYSTORE_UNAVAILABLE;
+    char *text = NULL;
     struct slice argument = slice_str(cli->argc > 1 ? cli->argv[1] : "");
     bool alive = remote_report(cli->remote, cli->argv[0], argument, &status, &text);
     if (alive && status != TOYSTORE_OK)
