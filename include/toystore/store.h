@@ -51,6 +51,10 @@ struct toystore_store_ops {
     int (*open)(const char *directory, char *error, size_t error_size,
                 struct toystore_store **ret_store);
 
+    /* After -EUCLEAN from open: saves what can be saved, so that open works again. The node then
+     * treats this store as one that forgot. NULL: a store that cannot be damaged. */
+    int (*repair)(const char *directory, char *error, size_t error_size);
+
     /* Calls `value` once, if the key is there. -ENOENT: it is not; -EUCLEAN: it is but damaged;
      * -EIO: it could not be read. */
     int (*get)(struct toystore_store *store, enum toystore_space space, struct toystore_bytes key,

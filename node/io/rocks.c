@@ -1,0 +1,177 @@
+/* rocks: opening, committing to and syncing one RocksDB database.
+ *
+ * Enters from io/store_rocksdb.c; leaves to RocksDB. */
+#include "io/rocks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+static const char *const family_names[ROCKS_FAMILIES] = {
+    [TOYSTORE_RECORDS] = "records", [TOYSTORE_TOKENS] = "tokens", [TOYSTORE_LISTING] = "listing",
+    [TOYSTORE_HINTS] = "hints",     [TOYSTORE_META] = "meta",     [ROCKS_FILES] = "default",
+};
+
+enum {
+    BLOCK_CACHE_SIZE = 16 << 20,
+    MEMTABLES_SIZE = 24 << 20, /* of all families together; an idle node stays small */
+    MEMTABLE_SIZE = 8 << 20,
+    ARENA_BLOCK_SIZE = 256 << 10,
+    WAL_SIZE_MAX = 64 << 20, /* seldom written families hold no more log than this */
+    WAL_BYTES_PER_SYNC = 1 << 20,
+    OPEN_FILES_MAX = 512,
+    FULL_DISK_LEFT = 4 << 20, /* an error with less room than this is called a full disk */
+};
+
+int rocks_error(const struct rocks *rocks, char *text, char *error, size_t error_size)
+{
+    int status = -EIO;
+    struct statvfs disk;
+    if (strncmp(text, "Corruption", 10) == 0)
+        status = -EUCLEAN;
+    else if (strstr(text, "Column famil") != NULL)
+        status = -EPROTO; /* families that this version does not know */
+    else if (strstr(text, "No space left") != NULL)
+        status = -ENOSPC;
+    else if (statvfs(rocks->path, &disk) == 0 && disk.f_bavail * disk.f_frsize < FULL_DISK_LEFT)
+        status = -ENOSPC;
+    if (error != NULL)
+        snprintf(error, error_size, "%s", text);
+    rocksdb_free(text);
+    return status;
+}
+
+static void make_options(struct rocks *rocks)
+{
+    rocks->cache = rocksdb_cache_create_lru(BLOCK_CACHE_SIZE);
+    rocks->table = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(rocks->table, rocks->cache);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(rocks->table, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(rocks->table, 1);
+    rocksdb_block_based_options_set_filter_policy(rocks->table,
+                                                  rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_options_t *options = rocks->options = rocksdb_options_create();
+    rocksdb_options_set_block_based_table_factory(options, rocks->table);
+    rocksdb_options_set_create_if_missing(options, 1);
+    rocksdb_options_set_create_missing_column_families(options, 1);
+    rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_write_buffer_size(options, MEMTABLE_SIZE);
+    rocksdb_options_set_db_write_buffer_size(options, MEMTABLES_SIZE);
+    rocksdb_options_set_arena_block_size(options, ARENA_BLOCK_SIZE);
+    rocksdb_options_set_max_total_wal_size(options, WAL_SIZE_MAX);
+    rocksdb_options_set_wal_bytes_per_sync(options, WAL_BYTES_PER_SYNC);
+    rocksdb_options_set_max_open_files(options, OPEN_FILES_MAX);
+    rocksdb_options_set_keep_log_file_num(options, 2);
+    /* Headers only: RocksDB aborts the process when it adds a line to its text log after a write
+     * to it failed, as happens on a full disk. */
+    rocksdb_options_set_info_log_level(options, 5);
+    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    /* A log cut off at its end is what a power loss leaves; damage elsewhere must be told. */
+    rocksdb_options_set_wal_recovery_mode(options,
+                                          rocksdb_tolerate_corrupted_tail_records_recovery);
+    rocks->read = rocksdb_readoptions_create();
+    rocks->write = rocksdb_writeoptions_create();
+}
+
+static void free_options(struct rocks *rocks)
+{
+    rocksdb_writeoptions_destroy(rocks->write);
+    rocksdb_readoptions_destroy(rocks->read);
+    rocksdb_options_destroy(rocks->options);
+    rocksdb_block_based_options_destroy(rocks->table);
+    rocksdb_cache_destroy(rocks->cache);
+}
+
+static int open_db(struct rocks *rocks, char *error, size_t error_size)
+{
+    const rocksdb_options_t *options[ROCKS_FAMILIES];
+    for (size_t i = 0; i < ROCKS_FAMILIES; i++)
+        options[i] = rocks->options;
+    char *text = NULL;
+    rocks->db = rocksdb_open_column_families(rocks->options, rocks->path, ROCKS_FAMILIES,
+                                             family_names, options, rocks->families, &text);
+    return text == NULL ? 0 : rocks_error(rocks, text, error, error_size);
+}
+
+static void close_db(struct rocks *rocks)
+{
+    if (rocks->db == NULL)
+        return;
+    for (size_t i = 0; i < ROCKS_FAMILIES; i++)
+        rocksdb_column_family_handle_destroy(rocks->families[i]);
+    rocksdb_close(rocks->db);
+    rocks->db = NULL;
+}
+
+int rocks_open(struct rocks *rocks, const char *path, char *error, size_t error_size)
+{
+    *rocks = (struct rocks){.path = base_string(slice_str(path))};
+    make_options(rocks);
+    int status = open_db(rocks, error, error_size);
+    if (status < 0) {
+        free_options(rocks);
+        free(rocks->path);
+        return status;
+    }
+    pthread_rwlock_init(&rocks->lock, NULL);
+    return 0;
+}
+
+void rocks_close(struct rocks *rocks)
+{
+    close_db(rocks);
+    free_options(rocks);
+    pthread_rwlock_destroy(&rocks->lock);
+    free(rocks->path);
+}
+
+int rocks_reopen(struct rocks *rocks)
+{
+    char error[200] = "";
+    pthread_rwlock_wrlock(&rocks->lock);
+    close_db(rocks);
+    int status = open_db(rocks, error, sizeof error);
+    pthread_rwlock_unlock(&rocks->lock);
+    return status;
+}
+
+int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch)
+{
+    int status = rocks->db != NULL ? 0 : rocks_reopen(rocks);
+    for (int attempt = 0; status == 0 && attempt < 2; attempt++) {
+        char *text = NULL;
+        rocksdb_write(rocks->db, rocks->write, batch, &text);
+        if (text == NULL)
+            return 0;
+        int failure = rocks_error(rocks, text, NULL, 0);
+        status = rocks_reopen(rocks);
+        if (attempt == 1 && status == 0)
+            status = failure;
+    }
+    return status == -ENOSPC ? -ENOSPC : -EIO;
+}
+
+int rocks_sync(struct rocks *rocks)
+{
+    char *text = NULL;
+    int status = -EIO;
+    pthread_rwlock_rdlock(&rocks->lock);
+    if (rocks->db != NULL) {
+        rocksdb_flush_wal(rocks->db, 1, &text);
+        status = text == NULL ? 0 : rocks_error(rocks, text, NULL, 0);
+    }
+    pthread_rwlock_unlock(&rocks->lock);
+    return status;
+}
+
+int rocks_repair(const char *path, char *error, size_t error_size)
+{
+    struct rocks rocks = {.path = base_string(slice_str(path))};
+    char *text = NULL;
+    make_options(&rocks);
+    rocksdb_repair_db(rocks.options, path, &text);
+    int status = text == NULL ? 0 : rocks_error(&rocks, text, error, error_size);
+    free_options(&rocks);
+    free(rocks.path);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* rocks: one RocksDB database with our column families, through its C API; no other file sees its
+ * types. Opens it, and opens it again after a background error. */
+#ifndef TOYSTORE_IO_ROCKS_H
+#define TOYSTORE_IO_ROCKS_H
+
+#include <pthread.h>
+#include <rocksdb/c.h>
+#include <toystore/store.h>
+
+#include "base/base.h"
+
+/* One family a space, and one for the names of value files: (space, key) -> reference. */
+enum { ROCKS_FILES = TOYSTORE_SPACES, ROCKS_FAMILIES };
+
+struct rocks {
+    char *path;
+    rocksdb_t *db; /* NULL: could not be opened again after an error */
+    rocksdb_column_family_handle_t *families[ROCKS_FAMILIES];
+    rocksdb_options_t *options;
+    rocksdb_block_based_table_options_t *table;
+    rocksdb_cache_t *cache;
+    rocksdb_readoptions_t *read;
+    rocksdb_writeoptions_t *write;
+    pthread_rwlock_t lock; /* held shared by sync, exclusively while the database is changed */
+};
+
+/* Errors as toystore_store_ops.open. */
+int rocks_open(struct rocks *rocks, const char *path, char *error, size_t error_size);
+void rocks_close(struct rocks *rocks);
+/* After an error: RocksDB takes no more writes until it is closed and opened again. */
+int rocks_reopen(struct rocks *rocks);
+/* 0, -ENOSPC or -EIO; after an error the batch was tried twice, on a database opened again. */
+int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch);
+int rocks_sync(struct rocks *rocks); /* any thread */
+/* Saves what can be saved of a damaged database, which must not be open. */
+int rocks_repair(const char *path, char *error, size_t error_size);
+
+/* Turns RocksDB's text into an errno, copies it to `error` (may be NULL) and frees it. */
+int rocks_error(const struct rocks *rocks, char *text, char *error, size_t error_size);
+
+#endif

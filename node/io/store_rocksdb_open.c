@@ -1,0 +1,211 @@
+/* store_rocksdb_open: opening, checking, sweeping and repairing the store on disk.
+ *
+ * Enters from node/directory.c; leaves to io/rocks.c and io/value_files.c. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "io/lock_file.h"
+#include "io/store_rocksdb.h"
+
+static int check_format(const char *directory, char *error, size_t error_size)
+{
+    char path[PATH_MAX], text[64];
+    snprintf(path, sizeof path, "%s/FORMAT", directory);
+    FILE *file = fopen(path, "re");
+    if (file != NULL) {
+        unsigned format = 0;
+        if (fgets(text, sizeof text, file) != NULL)
+            format = (unsigned)strtoul(text, NULL, 10);
+        fclose(file);
+        if (format > STORE_FORMAT)
+            snprintf(error, error_size, "%s is of format %u; this toystore reads up to %d",
+                     directory, format, STORE_FORMAT);
+        else if (format == 0)
+            snprintf(error, error_size, "%s is damaged", path);
+        return format == 0 ? -EUCLEAN : format > STORE_FORMAT ? -EPROTO : 0;
+    }
+    if (errno != ENOENT || (file = fopen(path, "wxe")) == NULL) {
+        int status = -errno;
+        snprintf(error, error_size, "%s: %s", path, strerror(errno));
+        return status;
+    }
+    bool failed = fprintf(file, "%d\n", STORE_FORMAT) < 0;
+    failed = fflush(file) != 0 || fsync(fileno(file)) < 0 || failed;
+    failed = fclose(file) != 0 || failed;
+    if (failed) {
+        unlink(path);
+        snprintf(error, error_size, "%s could not be written", path);
+    }
+    return failed ? -EIO : 0;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Reads which value files are named, then removes all others. */
+static int sweep_files(struct rocksdb_store *self)
+{
+    struct numbers live = {0};
+    rocksdb_iterator_t *at = rocksdb_create_iterator_cf(self->rocks.db, self->rocks.read,
+                                                        self->rocks.families[ROCKS_FILES]);
+    for (rocksdb_iter_seek_to_first(at); rocksdb_iter_valid(at); rocksdb_iter_next(at)) {
+        size_t key_size, size;
+        const char *key = rocksdb_iter_key(at, &key_size);
+        const char *value = rocksdb_iter_value(at, &size);
+        struct value_reference reference;
+        if (key_size == 0 || (uint8_t)key[0] >= TOYSTORE_SPACES ||
+            !value_reference_unpack(slice_of(value, size), &reference))
+            continue;
+        self->has_files[(uint8_t)key[0]] = true;
+        numbers_add(&live, reference.number);
+    }
+    int status = rocksdb_iterator_status(self, at);
+    rocksdb_iter_destroy(at);
+    if (live.count > 0)
+        qsort(live.items, live.count, sizeof *live.items, compare_numbers);
+    if (status == 0)
+        status = value_files_sweep(&self->files, &live);
+    numbers_free(&live);
+    return status;
+}
+
+/* Opens what stands in `directory`, which is locked. */
+static int open_parts(struct rocksdb_store *self, const char *directory, char *error,
+                      size_t error_size)
+{
+    char path[PATH_MAX];
+    int status = check_format(directory, error, error_size);
+    if (status < 0)
+        return status;
+    snprintf(path, sizeof path, "%s/values", directory);
+    status = value_files_open(&self->files, path);
+    if (status < 0) {
+        snprintf(error, error_size, "%s: %s", path, strerror(-status));
+        return status;
+    }
+    snprintf(path, sizeof path, "%s/db", directory);
+    status = rocks_open(&self->rocks, path, error, error_size);
+    if (status < 0)
+        value_files_close(&self->files);
+    return status;
+}
+
+static void close_parts(struct rocksdb_store *self)
+{
+    rocks_close(&self->rocks);
+    value_files_close(&self->files);
+}
+
+static int take_lock(const char *directory, int *ret_fd, char *error, size_t error_size)
+{
+    char path[PATH_MAX];
+    long holder = 0;
+    snprintf(path, sizeof path, "%s/LOCK", directory);
+    int status = lock_file_take(path, ret_fd, &holder);
+    if (status == -EBUSY)
+        snprintf(error, error_size, "%s is in use by process %ld", directory, holder);
+    else if (status < 0)
+        snprintf(error, error_size, "%s: %s", path, strerror(-status));
+    return status;
+}
+
+int rocksdb_store_open(const char *directory, char *error, size_t error_size,
+                       struct toystore_store **ret_store)
+{
+    struct rocksdb_store *self = base_alloc(sizeof *self);
+    self->store.ops = &store_rocksdb;
+    int status = take_lock(directory, &self->lock_fd, error, error_size);
+    if (status < 0)
+        goto free_self;
+    status = open_parts(self, directory, error, error_size);
+    if (status < 0)
+        goto release_lock;
+    status = sweep_files(self);
+    if (status < 0) {
+        snprintf(error, error_size, "%s/values: %s", directory, strerror(-status));
+        goto close_parts;
+    }
+    *ret_store = &self->store;
+    return 0;
+
+close_parts:
+    close_parts(self);
+release_lock:
+    lock_file_release(&self->lock_fd);
+free_self:
+    free(self);
+    return status;
+}
+
+void rocksdb_store_close(struct toystore_store *store)
+{
+    struct rocksdb_store *self = rocksdb_of(store);
+    rocksdb_store_sync(store); /* best effort: what was promised durable is so already */
+    close_parts(self);
+    lock_file_release(&self->lock_fd);
+    free(self);
+}
+
+/* ---- repair ---- */
+
+/* The names of value files may be lost with the family that holds them: makes them anew from the
+ * references in one space. */
+static int rename_files(struct rocksdb_store *self, enum toystore_space space)
+{
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    rocksdb_iterator_t *at =
+        rocksdb_create_iterator_cf(self->rocks.db, self->rocks.read, self->rocks.families[space]);
+    struct buf name = {0};
+    for (rocksdb_iter_seek_to_first(at); rocksdb_iter_valid(at); rocksdb_iter_next(at)) {
+        struct toystore_write write = {.space = space};
+        size_t size;
+        write.key.data = rocksdb_iter_key(at, &write.key.size);
+        const char *value = rocksdb_iter_value(at, &size);
+        if (size != 1 + VALUE_REFERENCE_SIZE || value[0] != TAG_FILE)
+            continue;
+        rocksdb_file_key(&name, &write);
+        rocksdb_writebatch_put_cf(batch, self->rocks.families[ROCKS_FILES],
+                                  (const char *)name.blob->data, name.size, value + 1, size - 1);
+    }
+    int status = rocksdb_iterator_status(self, at);
+    if (status == 0)
+        status = rocks_commit(&self->rocks, batch);
+    buf_free(&name);
+    rocksdb_iter_destroy(at);
+    rocksdb_writebatch_destroy(batch);
+    return status;
+}
+
+static int repair_locked(const char *directory, char *error, size_t error_size)
+{
+    struct rocksdb_store self = {.lock_fd = -1};
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/db", directory);
+    int status = rocks_repair(path, error, error_size);
+    if (status == 0)
+        status = open_parts(&self, directory, error, error_size);
+    if (status < 0)
+        return status;
+    for (size_t space = 0; space < TOYSTORE_SPACES && status == 0; space++)
+        status = rename_files(&self, (enum toystore_space)space);
+    if (status == 0)
+        status = rocks_sync(&self.rocks);
+    close_parts(&self);
+    return status;
+}
+
+int rocksdb_store_repair(const char *directory, char *error, size_t error_size)
+{
+    int lock_fd;
+    int status = take_lock(directory, &lock_fd, error, error_size);
+    if (status < 0)
+        return status;
+    status = repair_locked(directory, error, error_size);
+    lock_file_release(&lock_fd);
+    return status;
+}
