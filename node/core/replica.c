@@ -176,10 +176,10 @@ static void replica_committed(struct core *core, const struct core_event *event,
                               struct resume resume)
 {
     struct replica_op *op = pool_get(&core->replica->ops, resume.handle);
-    if (event->status == 0)
-        replica_committed_digest(core, op);
-    else
+    if (event->status != 0) {
+        replica_tree_undo(core, op);
         core_log(core, LOG_ERROR, "a write was not made: %s", strerror(-event->status));
+    }
     replica_finish(core, op, event->status);
 }
 
@@ -193,6 +193,7 @@ static void replica_work(struct core *core, struct replica_op *op)
         replica_finish(core, op, 0);
         return;
     }
+    replica_tree_follow(core, op);
     bool durable = work->durable || (work->write && key_is_durable(work->key));
     disk_commit(core, &work->batch, durable, resume_to(replica_committed, op->handle, 0));
 }

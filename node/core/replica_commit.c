@@ -1,6 +1,8 @@
 /* The writes that belong to one operation on a key, in one batch: the record with its promise, the
- * digest for the hash tree, the entry of the listing index. The tree in memory follows only when
- * the commit has succeeded, so that it always says what is on the disk. */
+ * digest for the hash tree, the entry of the listing index. The tree in memory follows when the
+ * commit is asked for, as scans do that come after it: a newer era or a leadership that is noted
+ * while an accept is on its way to the disk must see it, since its acknowledgement still counts.
+ * What the disk then refuses is taken out again. */
 #include "core/key.h"
 #include "core/listing.h"
 #include "core/replica_priv.h"
@@ -108,10 +110,19 @@ void replica_collect(struct core *core, struct replica_op *op)
         collect_damage(op);
 }
 
-void replica_committed_digest(struct core *core, const struct replica_op *op)
+static void tree_change(struct core *core, const struct replica_op *op,
+                        const struct hash128 *before, const struct hash128 *after)
 {
-    if (!op->digest_changed)
-        return;
-    tree_update(core, view_partition_of(core, op->work.key), &op->token_id,
-                op->had ? &op->digest_before : NULL, op->has ? &op->digest_after : NULL);
+    if (op->digest_changed)
+        tree_update(core, view_partition_of(core, op->work.key), &op->token_id, before, after);
+}
+
+void replica_tree_follow(struct core *core, const struct replica_op *op)
+{
+    tree_change(core, op, op->had ? &op->digest_before : NULL, op->has ? &op->digest_after : NULL);
+}
+
+void replica_tree_undo(struct core *core, const struct replica_op *op)
+{
+    tree_change(core, op, op->has ? &op->digest_after : NULL, op->had ? &op->digest_before : NULL);
 }

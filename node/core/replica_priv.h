@@ -50,7 +50,8 @@ void replica_run_raw(struct core *core, struct slice key, replica_work_fn *work,
 
 /* replica_commit.c: the writes that belong to what work has decided. */
 void replica_collect(struct core *core, struct replica_op *op);
-void replica_committed_digest(struct core *core, const struct replica_op *op);
+void replica_tree_follow(struct core *core, const struct replica_op *op);
+void replica_tree_undo(struct core *core, const struct replica_op *op);
 
 /* replica_rules.c: PROTOCOL 3, on one key's entry. `promised` in: the partition's. */
 struct ballot replica_promised(const struct replica_work *work, const struct ballot *partition);

@@ -56,9 +56,7 @@ bool replica_admit(struct core *core, const struct rpc_request *request, uint32_
 enum toystore_status replica_still(struct core *core, const struct replica_request *request)
 {
     struct view now = view_of(core, request->partition);
-    const struct view *then = &request->view;
-    if (then->oldest < now.oldest || then->newest < now.newest ||
-        (then->newest == now.newest && then->epoch < now.epoch))
+    if (!view_at_least(&request->view, &now))
         return TOYSTORE_STALE;
     return view_partition(core, request->partition)->mute ? TOYSTORE_MUTE : TOYSTORE_OK;
 }

@@ -29,6 +29,12 @@ uint32_t view_partition_count(const struct core *core); /* Q; 0: not in a cluste
 uint32_t view_partition_of(const struct core *core, struct slice key);
 struct view view_of(const struct core *core, uint32_t partition);
 struct partition *view_partition(struct core *core, uint32_t partition);
+/* Does this view know as much as that in every part? */
+static inline bool view_at_least(const struct view *mine, const struct view *theirs)
+{
+    return mine->oldest >= theirs->oldest && mine->newest >= theirs->newest &&
+           mine->epoch >= theirs->epoch;
+}
 /* Adds what struct partition says now to a batch; a promise is answered once that is committed. */
 void view_save_partition(struct core *core, uint32_t partition, struct batch *batch);
 /* The owners and quorums under the present view. request_w, request_r as in electorate_init. */

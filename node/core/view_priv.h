@@ -69,12 +69,6 @@ struct views {
     struct list waiting; /* all waits, oldest first */
 };
 
-static inline bool view_at_least(const struct view *mine, const struct view *theirs)
-{
-    return mine->oldest >= theirs->oldest && mine->newest >= theirs->newest &&
-           mine->epoch >= theirs->epoch;
-}
-
 /* Makes a layout one of those that are known (not live yet); takes it. */
 const struct layout *view_keep_layout(struct views *views, struct layout *layout);
 /* Makes the layouts oldest and newest, both kept, live; *batch may hold more, is empty after. */
