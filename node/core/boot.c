@@ -178,6 +178,8 @@ static void note_start(struct core *core)
     struct batch batch = {0};
     put_identity(core, &batch);
     put_mark(core, &batch, false);
+    if (core->forgot)
+        move_forgot(core, &batch);
     disk_commit(core, &batch, true, resume_to(on_noted, 0, 0));
 }
 

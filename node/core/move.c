@@ -8,11 +8,21 @@
 struct move *move_new(struct core *core)
 {
     (void)core;
-    return base_alloc(sizeof(struct move));
+    struct move *move = base_alloc(sizeof *move);
+    move->version = 1;
+    move_holds_init(move);
+    move_recover_init(move);
+    return move;
 }
 
 void move_free(struct move *move)
 {
+    if (!move)
+        return;
+    blob_unref(&move->proposal);
+    move_holders_free(move);
+    move_holds_free(move);
+    move_recover_free(move);
     free(move);
 }
 
@@ -26,15 +36,9 @@ static void found_cluster(struct core *core)
     memcpy(self.zone, config->zone, sizeof self.zone);
     struct layout *layout = layout_new(1, cluster, config->partitions, config->replicas,
                                        config->write_quorum, config->read_quorum, &self, 1);
-    struct batch batch = {0};
-    view_size_partitions(core, layout->partitions);
-    for (uint32_t i = 0; i < layout->partitions; i++) {
-        view_partition(core, i)->held = (struct era){1, 0};
-        view_save_partition(core, i, &batch);
-    }
     core->move->founding = true;
     core_log(core, LOG_INFO, "founds a new cluster");
-    view_found(core, layout, &batch);
+    view_found(core, layout);
 }
 
 static bool in_cluster(const struct core *core)
@@ -64,10 +68,35 @@ static void say_waiting(struct core *core)
         core_log(core, LOG_WARNING, "waiting to be taken into the cluster's layout");
 }
 
+/* Q is known from the first layout on. */
+static bool sized(struct core *core)
+{
+    struct move *move = core->move;
+    uint32_t count = view_partition_count(core);
+    if (move->not_before_us || count == 0)
+        return count != 0;
+    move->not_before_us = base_alloc(count * sizeof *move->not_before_us);
+    move->targets = base_alloc(count * sizeof *move->targets);
+    move->approvals = base_alloc(count * sizeof *move->approvals);
+    return true;
+}
+
 static void step(struct core *core, struct timer *timer)
 {
     timer_set_after_ms(core, timer, MOVE_STEP_MS, step);
     say_waiting(core);
+    move_choose(core);
+    if (!core->config.storing || !sized(core))
+        return;
+    move_recover(core);
+    move_hold(core);
+    move_tell(core);
+}
+
+void move_wake(struct core *core)
+{
+    if (core->started)
+        timer_set(core, &core->move->step, core->now_us, step);
 }
 
 void move_start(struct core *core)
@@ -82,5 +111,13 @@ void move_start(struct core *core)
 
 void move_view_changed(struct core *core)
 {
+    core->move->version++;
     check_ready(core);
+    move_wake(core);
+}
+
+void move_on_member(struct core *core, const struct member *member)
+{
+    (void)member;
+    move_wake(core);
 }

@@ -5,15 +5,89 @@
 #include "core/core_priv.h"
 
 enum {
-    MOVE_STEP_MS = 100, /* how often what is due is looked at, besides events */
-    MOVE_SAY_MS = 5000, /* "waiting for seeds" is said again after */
-    MOVE_WINDOW = 32,   /* takings under way */
+    MOVE_STEP_MS = 100,      /* how often what is due is looked at, besides events */
+    MOVE_SAY_MS = 5000,      /* "waiting for seeds" is said again after */
+    CHOOSE_PAUSE_MS = 300,   /* newcomers wait for others that come at the same time */
+    CHOOSE_OTHERS_MS = 2000, /* members that are not the lowest wait so much longer, jittered */
+    HOLDS_MAX = 32,          /* partitions being taken at once */
+    HOLD_RETRY_MS = 300,     /* a taking that failed is tried again after */
+    TAKES_MAX = 4096,        /* records being taken at once, of all partitions */
+    RAISES_MAX = 1024,       /* Raise requests of others being served */
+    RECOVER_RETRY_MS = 300   /* owners that were not ready are asked again after */
 };
+
+/* What a peer has told of itself, and whether it knows what this node holds. */
+struct holder {
+    node_id id;
+    struct session session; /* of the process that was told */
+    uint64_t told;          /* the version that it has acknowledged */
+    bool telling;
+    uint32_t oldest, newest;
+    uint8_t *bitmap; /* NULL: has told nothing; Q bits */
+    uint32_t *epochs;
+};
+
+/* How a partition is taken. */
+enum hold_mode {
+    HOLD_TAKE,    /* from F owners, this one among them */
+    HOLD_RECOVER, /* mute: from F others, and own registers only if a source shows them */
+    HOLD_SALVAGE  /* mute with maj of them: from all that answer, keeping all that survived */
+};
+
+/* A mute partition may hold now: its sources have noted the epoch of that view. */
+struct approval {
+    struct view view;
+    enum hold_mode mode;
+    uint32_t sources; /* bits of the view's electorate */
+};
+
+struct recover;
 
 struct move {
     struct timer step;
     uint64_t say_at_us; /* the next "waiting" */
     bool founding;
+    /* move_choose.c */
+    bool proposing;
+    struct blob *proposal;
+    uint64_t propose_at_us; /* 0: nobody is new */
+    /* move_tell.c, move_finish.c */
+    struct map holders; /* node_id -> struct holder */
+    uint64_t version;   /* of what this node holds; counts from 1 */
+    bool finishing;
+    /* move_hold.c */
+    uint64_t *not_before_us; /* a partition: taken no sooner; UINT64_MAX while it is */
+    uint32_t cursor;         /* where the search for what is due goes on */
+    struct pool holds, takes;
+    struct view_held *held; /* taken, to be fsynced with the next commit */
+    size_t held_count, held_capacity;
+    bool committing;
+    /* move_recover.c */
+    struct recover *recover; /* the round under way */
+    uint32_t *targets;       /* a partition: the epoch that it recovers under; 0: not asked yet */
+    struct approval *approvals; /* a partition */
+    uint64_t recover_at_us;
+    struct pool raises;
 };
+
+/* move.c */
+void move_wake(struct core *core); /* looks at what is due, soon */
+/* move_choose.c */
+void move_choose(struct core *core);
+/* move_tell.c */
+void move_tell(struct core *core);
+void move_holders_free(struct move *move);
+/* move_finish.c */
+void move_check_finish(struct core *core);
+bool move_everybody_holds(struct core *core, uint32_t partition);
+/* move_hold.c */
+void move_hold(struct core *core); /* begins what is due */
+void move_holds_init(struct move *move);
+void move_holds_free(struct move *move);
+/* move_recover.c */
+void move_recover(struct core *core);
+bool move_approved(const struct core *core, uint32_t partition);
+void move_recover_init(struct move *move);
+void move_recover_free(struct move *move);
 
 #endif

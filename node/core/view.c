@@ -17,6 +17,7 @@ struct views *views_new(struct core *core)
     list_init(&views->waiting);
     pool_init(&views->waits, sizeof(struct view_wait), VIEW_WAITS_MAX);
     pool_init(&views->installs, sizeof(struct install), VIEW_LAYOUTS_MAX);
+    pool_init(&views->notings, sizeof(struct noting), VIEW_LAYOUTS_MAX);
     pool_init(&views->raises, sizeof(struct raise), RPC_INBOUND_MAX + VIEW_WAITS_MAX);
     return views;
 }
@@ -103,6 +104,7 @@ static void restore_partition(struct core *core, struct slice name, struct slice
     }
     core->views->slots[number].now = read;
     core->views->slots[number].epoch_coming = read.epoch;
+    core->views->slots[number].held_coming = read.held;
 }
 
 void views_restore(struct core *core, struct slice key, struct slice value)
@@ -124,8 +126,8 @@ void view_save_partition(struct core *core, uint32_t number, struct batch *batch
     struct buf value = {0};
     wire_put_U32(&value, slot->epoch_coming); /* one that is being fsynced must not be undone */
     wire_put_BALLOT(&value, partition->promised);
-    wire_put_BOOL(&value, partition->mute);
-    wire_put_ERA(&value, partition->held);
+    wire_put_BOOL(&value, partition->mute && !slot->speaks_coming);
+    wire_put_ERA(&value, slot->held_coming);
     batch_put_blob(batch, TOYSTORE_META, slice_str(name), buf_take(&value));
 }
 
@@ -259,6 +261,10 @@ void views_free(struct views *views)
     for (size_t i = 0; i < views->raises.capacity; i++)
         if (views->raises.objects[i])
             free(((struct raise *)views->raises.objects[i])->epochs);
+    for (size_t i = 0; i < views->notings.capacity; i++)
+        if (views->notings.objects[i])
+            free(((struct noting *)views->notings.objects[i])->held);
+    pool_free(&views->notings);
     pool_free(&views->waits);
     pool_free(&views->installs);
     pool_free(&views->raises);

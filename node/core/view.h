@@ -72,15 +72,25 @@ struct view_epoch {
 void view_raise_many(struct core *core, const struct view_epoch *epochs, size_t count,
                      struct resume resume);
 
+/* This node has taken the partitions, each in its era: fsynced, with all that was committed before.
+ * Whoever was mute there speaks again. Copies what it needs. */
+struct view_held {
+    uint32_t partition;
+    struct era era;
+};
+void view_note_held(struct core *core, const struct view_held *held, size_t count,
+                    struct resume resume);
+
 /* Can this owner be asked for the partition: rpc_reachable and not known to be mute for it. */
 bool view_reachable(const struct core *core, uint32_t partition, node_id id);
 void view_note_mute(struct core *core, uint32_t partition, node_id id);
 
 /* Layout N by number, when this node knows it. */
 const struct layout *view_layout(const struct core *core, uint32_t number);
-/* The founder's: layout 1 is chosen by being written. *batch (its partitions) goes with it. */
-void view_found(struct core *core, struct layout *layout, struct batch *batch);
-void view_size_partitions(struct core *core, uint32_t partitions); /* Q is known; once */
+/* The founder's: layout 1 is chosen by being written, and held. */
+void view_found(struct core *core, struct layout *layout);
+/* All before `newest` is finished (PROTOCOL 7). */
+void view_finish(struct core *core, uint32_t newest, struct resume resume);
 /* Makes a layout known (chosen as .toystore/layouts/N); fsynced, then view_changed. */
 void view_learn_layout(struct core *core, struct layout *layout, uint32_t oldest,
                        struct resume resume);

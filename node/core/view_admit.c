@@ -111,7 +111,9 @@ enum admit view_admit(struct core *core, uint32_t partition, const struct view *
                       const struct rpc_request *request)
 {
     struct view mine = view_of(core, partition);
-    if (partition >= core->views->partition_count && mine.newest != 0)
+    bool no_such = partition >= core->views->partition_count && mine.newest != 0;
+    bool nobody_knows = mine.newest == 0 && theirs->newest == 0;
+    if (no_such || nobody_knows)
         return ADMIT_STALE;
     if (mine.oldest > theirs->oldest || mine.newest > theirs->newest || mine.epoch > theirs->epoch)
         return ADMIT_STALE;

@@ -71,11 +71,25 @@ void view_install(struct core *core, uint32_t oldest, uint32_t newest, struct ba
     disk_commit(core, batch, true, resume_to(installed, handle, 0));
 }
 
-void view_found(struct core *core, struct layout *layout, struct batch *batch)
+void view_found(struct core *core, struct layout *layout)
 {
+    struct views *views = core->views;
+    struct batch batch = {0};
     uint32_t number = layout->number;
-    view_keep_layout(core->views, layout);
-    view_install(core, number, number, batch, (struct resume){0});
+    view_size_partitions(core, layout->partitions);
+    for (uint32_t i = 0; i < views->partition_count; i++) {
+        views->slots[i].now.held = views->slots[i].held_coming = (struct era){number, 0};
+        view_save_partition(core, i, &batch);
+    }
+    view_keep_layout(views, layout);
+    view_install(core, number, number, &batch, (struct resume){0});
+}
+
+void view_finish(struct core *core, uint32_t newest, struct resume resume)
+{
+    struct batch batch = {0};
+    assert(view_layout(core, newest));
+    view_install(core, newest, (uint32_t)max_u64(newest, core->views->newest), &batch, resume);
 }
 
 /* False: a layout of another cluster, or one that cannot follow what is known. */

@@ -16,6 +16,8 @@ enum {
 struct slot {
     struct partition now;
     uint32_t epoch_coming; /* the highest that is being noted */
+    struct era held_coming;
+    bool speaks_coming; /* it was mute, and has held */
     struct {
         node_id id;
         uint64_t until_us;
@@ -59,18 +61,25 @@ struct raise {
     struct resume resume;
 };
 
+struct noting {
+    struct view_held *held;
+    size_t count;
+    struct resume resume;
+};
+
 struct views {
     uint32_t oldest, newest; /* numbers of the live layouts; 0: not in a cluster */
     struct layout *layouts[VIEW_LAYOUTS_MAX];
     uint32_t partition_count;
     struct slot *slots;
     struct fetch fetch;
-    struct pool waits, installs, raises;
+    struct pool waits, installs, raises, notings;
     struct list waiting; /* all waits, oldest first */
 };
 
 /* Makes a layout one of those that are known (not live yet); takes it. */
 const struct layout *view_keep_layout(struct views *views, struct layout *layout);
+void view_size_partitions(struct core *core, uint32_t partitions); /* Q is known; once */
 /* Makes the layouts oldest and newest, both kept, live; *batch may hold more, is empty after. */
 void view_install(struct core *core, uint32_t oldest, uint32_t newest, struct batch *batch,
                   struct resume resume);

@@ -1,4 +1,4 @@
-/* view_raise: noting epochs of partitions, fsynced (PROTOCOL 7 raise).
+/* view_raise: noting epochs of partitions, and that they are held, fsynced (PROTOCOL 7).
  * Enters from view_admit (a sender knew more), move (raise, recover); leaves to view_changed. */
 #include <stdlib.h>
 
@@ -56,4 +56,44 @@ void view_raise_many(struct core *core, const struct view_epoch *epochs, size_t 
 void view_raise(struct core *core, uint32_t partition, uint32_t epoch, struct resume resume)
 {
     view_raise_many(core, &(struct view_epoch){partition, epoch}, 1, resume);
+}
+
+/* ---- held ---- */
+
+static void held(struct core *core, const struct core_event *event, struct resume resume)
+{
+    struct views *views = core->views;
+    struct noting noting = *(struct noting *)pool_get(&views->notings, resume.handle);
+    pool_delete(&views->notings, resume.handle);
+    if (event->status != 0)
+        core_stop(core, event->status, "what is held could not be written");
+    for (size_t i = 0; i < noting.count && event->status == 0; i++) {
+        struct slot *slot = &views->slots[noting.held[i].partition];
+        if (era_compare(slot->now.held, noting.held[i].era) < 0)
+            slot->now.held = noting.held[i].era;
+        if (slot->speaks_coming)
+            slot->now.mute = slot->speaks_coming = false;
+    }
+    free(noting.held);
+    if (noting.resume.fn)
+        noting.resume.fn(core, event, noting.resume);
+}
+
+void view_note_held(struct core *core, const struct view_held *list, size_t count,
+                    struct resume resume)
+{
+    struct views *views = core->views;
+    struct batch batch = {0};
+    pool_handle handle;
+    struct noting *noting = pool_new(&views->notings, &handle);
+    assert(noting); /* move has one under way */
+    *noting = (struct noting){base_copy(list, count * sizeof *list), count, resume};
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = &views->slots[list[i].partition];
+        if (era_compare(slot->held_coming, list[i].era) < 0)
+            slot->held_coming = list[i].era;
+        slot->speaks_coming = slot->now.mute;
+        view_save_partition(core, list[i].partition, &batch);
+    }
+    disk_commit(core, &batch, true, resume_to(held, handle, 0));
 }

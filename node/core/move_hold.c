@@ -1,0 +1,243 @@
+/* move_hold: in every new era every owner takes each of its partitions from F owners (PROTOCOL 7
+ * hold): hash trees find what differs, records are taken by store() (move_take.c), then they and
+ * the fact of holding are fsynced and told. Enters from the step of move, from move_recover.c and
+ * from sync; leaves to sync, the disk, and move_tell.c. */
+#include <stdlib.h>
+
+#include "core/move_hold.h"
+
+/* ---- whom to take from ---- */
+
+static unsigned bits(uint32_t mask)
+{
+    return (unsigned)__builtin_popcount(mask);
+}
+
+/* The layouts that F owners must be asked of. While two are live, those of the older; after a raise
+ * the own layout's besides; who comes late takes from the layout before, which keeps everything
+ * until everybody holds. */
+static void choose_electorate(struct core *core, struct hold *hold)
+{
+    uint32_t partition = hold->partition;
+    const struct layout *newest = view_newest(core), *oldest = view_oldest(core);
+    struct era held = view_partition(core, partition)->held;
+    bool raised = view_of(core, partition).epoch > held.epoch;
+    hold->layouts_wanted = 1;
+    if (oldest != newest) {
+        electorate_init(&hold->electorate, oldest, newest, partition, 0, 0);
+        hold->layouts_wanted = raised && held.layout != 0 ? 3 : 1;
+        return;
+    }
+    const struct layout *before = view_layout(core, newest->number - 1);
+    if (held.layout == newest->number || !before)
+        before = newest;
+    electorate_init(&hold->electorate, before, newest, partition, 0, 0);
+    if (before != newest && raised && held.layout != 0)
+        hold->layouts_wanted = 3;
+}
+
+static bool enough(const struct hold *hold)
+{
+    if (hold->mode != HOLD_TAKE)
+        return (hold->taken & hold->sources) == hold->sources;
+    for (unsigned i = 0; i < hold->electorate.layout_count; i++)
+        if ((hold->layouts_wanted >> i & 1) != 0 &&
+            bits(hold->taken & hold->electorate.layouts[i].mask) < hold->electorate.layouts[i].f)
+            return false;
+    return true;
+}
+
+/* Would this member bring a layout nearer to its F? */
+static bool useful(const struct hold *hold, unsigned member)
+{
+    uint32_t bit = (uint32_t)1 << member;
+    if ((hold->tried & bit) != 0)
+        return false;
+    if (hold->mode != HOLD_TAKE)
+        return (hold->sources & bit) != 0;
+    for (unsigned i = 0; i < hold->electorate.layout_count; i++)
+        if ((hold->layouts_wanted >> i & 1) != 0 && (hold->electorate.layouts[i].mask & bit) != 0 &&
+            bits((hold->taken | hold->open) & hold->electorate.layouts[i].mask) <
+                hold->electorate.layouts[i].f)
+            return true;
+    return false;
+}
+
+/* ---- one taking ---- */
+
+void hold_end(struct core *core, struct hold *hold, unsigned again_ms)
+{
+    struct move *move = core->move;
+    for (unsigned i = 0; i < hold->electorate.member_count; i++)
+        if (hold->syncs[i] != 0)
+            sync_cancel(core, hold->syncs[i]);
+    move->not_before_us[hold->partition] = core->now_us + again_ms * 1000ull;
+    suspects_free(&hold->suspects);
+    pool_delete(&move->holds, hold->self);
+}
+
+static void taken_from(struct core *core, uint64_t handle, node_id from,
+                       enum toystore_status status);
+
+static void ask_sources(struct core *core, struct hold *hold)
+{
+    for (unsigned i = 0; i < hold->electorate.member_count; i++) {
+        node_id id = hold->electorate.members[i];
+        if (id == core->id || !useful(hold, i) || !rpc_reachable(core, id))
+            continue;
+        hold->tried |= (uint32_t)1 << i;
+        hold->open |= (uint32_t)1 << i;
+        hold->syncs[i] =
+            sync_start(core, hold->partition, id, 1, hold_differs, taken_from, hold->self);
+    }
+}
+
+static void commit_held(struct core *core);
+
+/* Everything is taken; what nobody showed has gone. */
+void hold_done(struct core *core, struct hold *hold)
+{
+    struct move *move = core->move;
+    if (move->held_count == move->held_capacity) {
+        move->held_capacity = move->held_capacity ? move->held_capacity * 2 : 64;
+        move->held = base_realloc(move->held, move->held_capacity * sizeof *move->held);
+    }
+    move->held[move->held_count++] = (struct view_held){hold->partition, hold->era};
+    if (hold->mode != HOLD_TAKE)
+        move->targets[hold->partition] = 0;
+    hold_end(core, hold, HOLD_RETRY_MS);
+    commit_held(core);
+    move_wake(core);
+}
+
+static void hold_pump(struct core *core, struct hold *hold)
+{
+    if (era_compare(hold->era, view_era(view_of(core, hold->partition))) != 0 || hold->failed) {
+        hold_end(core, hold, hold->failed ? HOLD_RETRY_MS : 0);
+        return;
+    }
+    if (!enough(hold))
+        ask_sources(core, hold);
+    if (hold->open != 0)
+        return;
+    if (!enough(hold))
+        hold_end(core, hold, HOLD_RETRY_MS);
+    else
+        hold_drop_suspects(core, hold);
+}
+
+static void taken_from(struct core *core, uint64_t handle, node_id from,
+                       enum toystore_status status)
+{
+    struct hold *hold = pool_get(&core->move->holds, handle);
+    if (!hold)
+        return;
+    int index = electorate_index(&hold->electorate, from);
+    hold->syncs[index] = 0;
+    hold->open &= ~((uint32_t)1 << index);
+    if (status == TOYSTORE_OK || (status == TOYSTORE_MUTE && hold->mode == HOLD_SALVAGE)) {
+        hold->taken |= (uint32_t)1 << index;
+        hold->source_count++;
+    } else if (hold->mode != HOLD_TAKE) {
+        hold->failed = true;
+    }
+    if (status == TOYSTORE_MUTE)
+        view_note_mute(core, hold->partition, from);
+    hold_pump(core, hold);
+}
+
+/* `sources` (bits of the partition's electorate) are for those that recover. */
+static void hold_begin(struct core *core, uint32_t partition, enum hold_mode mode, uint32_t sources)
+{
+    struct move *move = core->move;
+    pool_handle handle;
+    struct hold *hold = pool_new(&move->holds, &handle);
+    assert(hold); /* move_hold counts */
+    hold->self = handle;
+    hold->partition = partition;
+    hold->era = view_era(view_of(core, partition));
+    hold->mode = mode;
+    hold->sources = sources;
+    move->not_before_us[partition] = UINT64_MAX;
+    if (mode == HOLD_TAKE)
+        choose_electorate(core, hold);
+    else
+        view_electorate(core, partition, 0, 0, &hold->electorate);
+    int self = electorate_index(&hold->electorate, core->id);
+    /* What a newcomer to the source layout has on disk is a base only. */
+    bool owner_before = layout_owns(view_oldest(core), partition, core->id) ||
+                        view_partition(core, partition)->held.layout != 0;
+    hold->strict = mode == HOLD_RECOVER || (mode == HOLD_TAKE && !owner_before);
+    if (self >= 0 && mode == HOLD_TAKE)
+        hold->taken |= (uint32_t)1 << self;
+    hold_pump(core, hold);
+}
+
+/* ---- the fact of holding ---- */
+
+static void held_noted(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)event;
+    (void)resume;
+    core->move->committing = false;
+    core->move->version++;
+    commit_held(core);
+    move_tell(core);
+    move_check_finish(core);
+    lead_on_member(core);
+}
+
+/* What becomes ready while one commit is under way goes together with the next. */
+static void commit_held(struct core *core)
+{
+    struct move *move = core->move;
+    if (move->committing || move->held_count == 0)
+        return;
+    move->committing = true;
+    view_note_held(core, move->held, move->held_count, resume_to(held_noted, 0, 0));
+    move->held_count = 0;
+}
+
+static bool due(struct core *core, uint32_t partition)
+{
+    if (core->move->not_before_us[partition] > core->now_us || view_holds(core, partition))
+        return false;
+    if (view_partition(core, partition)->mute)
+        return move_approved(core, partition);
+    return layout_owns(view_newest(core), partition, core->id);
+}
+
+void move_hold(struct core *core)
+{
+    struct move *move = core->move;
+    uint32_t count = view_partition_count(core);
+    if (!core->config.storing || count == 0)
+        return;
+    for (uint32_t i = 0; i < count && move->holds.count < HOLDS_MAX; i++) {
+        uint32_t partition = (move->cursor + i) % count;
+        const struct approval *approval = &move->approvals[partition];
+        if (!due(core, partition))
+            continue;
+        if (view_partition(core, partition)->mute)
+            hold_begin(core, partition, approval->mode, approval->sources);
+        else
+            hold_begin(core, partition, HOLD_TAKE, 0);
+    }
+}
+
+void move_holds_init(struct move *move)
+{
+    pool_init(&move->holds, sizeof(struct hold), HOLDS_MAX);
+    pool_init(&move->takes, sizeof(struct take), TAKES_MAX);
+}
+
+void move_holds_free(struct move *move)
+{
+    for (size_t i = 0; i < move->holds.capacity; i++)
+        if (move->holds.objects[i])
+            suspects_free(&((struct hold *)move->holds.objects[i])->suspects);
+    pool_free(&move->holds);
+    pool_free(&move->takes);
+    free(move->held);
+    free(move->not_before_us);
+}

@@ -1,0 +1,48 @@
+/* move_hold: a partition that is being taken, for move_hold.c and move_take.c. */
+#ifndef TOYSTORE_CORE_MOVE_HOLD_H
+#define TOYSTORE_CORE_MOVE_HOLD_H
+
+#include "core/move_priv.h"
+
+/* strict: an own register of an earlier era that no source has shown so far. */
+struct suspect {
+    struct ballot ballot;
+    unsigned lacking;  /* sources that do not show it */
+    struct blob *best; /* the highest that they show instead, encoded; NULL: nothing */
+};
+
+struct hold {
+    pool_handle self;
+    uint32_t partition;
+    struct era era;
+    enum hold_mode mode;
+    uint32_t sources; /* HOLD_RECOVER, HOLD_SALVAGE: all of these, and no other */
+    struct electorate electorate;
+    unsigned layouts_wanted; /* HOLD_TAKE: bits of the electorate's layouts, F of each */
+    uint32_t tried, open, taken;
+    unsigned source_count;
+    uint64_t syncs[ELECTORATE_MAX];
+    bool strict, failed;
+    struct map suspects;    /* key -> struct suspect */
+    unsigned suspects_open; /* being dropped */
+};
+
+/* A key that differs, while it is stored. */
+struct take {
+    pool_handle self;
+    pool_handle hold;
+    uint64_t sync;
+    struct slice key, theirs; /* live until sync_next */
+    bool settled;
+    enum toystore_status status;
+};
+
+void hold_end(struct core *core, struct hold *hold, unsigned again_ms);
+void hold_done(struct core *core, struct hold *hold);
+/* move_take.c */
+sync_differ_fn hold_differs;
+/* Drops what no source showed, then hold_done. */
+void hold_drop_suspects(struct core *core, struct hold *hold);
+void suspects_free(struct map *suspects);
+
+#endif

@@ -1,0 +1,178 @@
+/* move_take: the records of a hold (PROTOCOL 7): taken by store(); REFUSED: settled by a round in
+ * the present view. Of its own registers, an owner that forgot and a newcomer keep those that a
+ * source shows too: what was chosen, a source shows.
+ * Enters from sync (a key differs); leaves to replica_run, coord_settle, and back by sync_next. */
+#include <stdlib.h>
+
+#include "core/key.h"
+#include "core/move_hold.h"
+
+static void take_end(struct core *core, struct take *take)
+{
+    uint64_t sync = take->sync;
+    pool_delete(&core->move->takes, take->self);
+    sync_next(core, sync);
+}
+
+static void take_settled(struct core *core, uint64_t handle, uint64_t index,
+                         enum toystore_status status)
+{
+    struct take *take = pool_get(&core->move->takes, handle);
+    struct hold *hold = pool_get(&core->move->holds, take->hold);
+    (void)index;
+    if (hold && status != TOYSTORE_OK)
+        hold->failed = true;
+    take_end(core, take);
+}
+
+/* One more source does not show the own register. */
+static void suspect_add(struct hold *hold, const struct take *take, const struct ballot *ballot,
+                        const struct record *theirs)
+{
+    struct suspect *suspect = map_get(&hold->suspects, take->key);
+    if (!suspect) {
+        suspect = base_alloc(sizeof *suspect);
+        map_put(&hold->suspects, take->key, suspect);
+    }
+    suspect->ballot = *ballot;
+    suspect->lacking++;
+    if (!theirs->has_register)
+        return;
+    struct arena arena = {0};
+    struct record best = {0};
+    if (!suspect->best || record_decode(&arena, blob_slice(suspect->best), &best) != 0 ||
+        ballot_compare(&best.reg.ballot, &theirs->reg.ballot) < 0) {
+        blob_unref(&suspect->best);
+        suspect->best = blob_copy(take->theirs);
+    }
+    arena_free(&arena);
+}
+
+static void take_work(struct core *core, struct replica_work *work)
+{
+    struct take *take = pool_get(&core->move->takes, work->handle);
+    struct hold *hold = pool_get(&core->move->holds, take->hold);
+    struct record theirs = {0};
+    take->status = TOYSTORE_OK;
+    if (!hold)
+        return;
+    if (take->theirs.size != 0 && record_decode(&work->arena, take->theirs, &theirs) != 0) {
+        take->status = TOYSTORE_INVALID;
+        return;
+    }
+    const struct reg *own = &work->record.reg;
+    bool older = work->record.has_register && era_compare(own->ballot.era, hold->era) < 0;
+    if (hold->strict && older &&
+        (!theirs.has_register || ballot_compare(&theirs.reg.ballot, &own->ballot) < 0))
+        suspect_add(hold, take, &own->ballot, &theirs);
+    if (hold->strict && work->damaged && take->theirs.size == 0)
+        suspect_add(hold, take, &(struct ballot){0}, &theirs);
+    if (take->theirs.size == 0)
+        return;
+    take->status = replica_store(work, &view_partition(core, hold->partition)->promised, &theirs,
+                                 take->settled, true);
+}
+
+static void take_done(struct core *core, struct replica_work *work)
+{
+    struct take *take = pool_get(&core->move->takes, work->handle);
+    struct hold *hold = pool_get(&core->move->holds, take->hold);
+    if (hold && take->status == TOYSTORE_REFUSED) {
+        coord_settle(core, take->key, take_settled, take->self, 0);
+        return;
+    }
+    if (hold && (work->status != 0 || take->status != TOYSTORE_OK)) {
+        core_log(core, LOG_WARNING, "partition %u: a record could not be taken (%d, %d)",
+                 hold->partition, work->status, (int)take->status);
+        hold->failed = true;
+    }
+    take_end(core, take);
+}
+
+void hold_differs(struct core *core, uint64_t sync, uint64_t handle, struct slice key,
+                  struct slice theirs, bool theirs_settled)
+{
+    struct hold *hold = pool_get(&core->move->holds, handle);
+    pool_handle self;
+    if (!hold || hold->failed || (theirs.size == 0 && !hold->strict)) {
+        sync_next(core, sync);
+        return;
+    }
+    struct take *take = pool_new(&core->move->takes, &self);
+    if (!take) {
+        hold->failed = true;
+        sync_next(core, sync);
+        return;
+    }
+    *take = (struct take){self, handle, sync, key, theirs, theirs_settled, TOYSTORE_OK};
+    replica_run(core, key, take_work, take_done, self, 0);
+}
+
+/* ---- strict: what nobody showed ---- */
+
+static void suspect_free(struct suspect *suspect)
+{
+    blob_unref(&suspect->best);
+    free(suspect);
+}
+
+void suspects_free(struct map *suspects)
+{
+    MAP_EACH(entry, suspects)
+    suspect_free(entry->value);
+    map_free(suspects);
+    *suspects = (struct map){0};
+}
+
+static void drop_work(struct core *core, struct replica_work *work)
+{
+    struct hold *hold = pool_get(&core->move->holds, work->handle);
+    struct suspect *suspect = hold ? map_get(&hold->suspects, work->key) : NULL;
+    struct record best = {0};
+    if (!suspect)
+        return;
+    if (work->damaged) {
+        work->drop = true;
+        return;
+    }
+    if (!work->record.has_register ||
+        ballot_compare(&work->record.reg.ballot, &suspect->ballot) != 0)
+        return; /* something newer was taken meanwhile */
+    if (suspect->best && record_decode(&work->arena, blob_slice(suspect->best), &best) != 0)
+        return;
+    work->record.has_register = best.has_register;
+    work->record.reg = best.reg;
+    work->entry.settled = false;
+    work->write = true;
+    if (!best.has_register && work->record.sloppy_count == 0)
+        work->drop = true;
+}
+
+static void drop_done(struct core *core, struct replica_work *work)
+{
+    struct hold *hold = pool_get(&core->move->holds, work->handle);
+    if (!hold)
+        return;
+    hold->failed = hold->failed || work->status != 0;
+    if (--hold->suspects_open != 0)
+        return;
+    if (hold->failed)
+        hold_end(core, hold, HOLD_RETRY_MS);
+    else
+        hold_done(core, hold);
+}
+
+void hold_drop_suspects(struct core *core, struct hold *hold)
+{
+    hold->suspects_open = 1;
+    MAP_EACH(entry, &hold->suspects)
+    {
+        struct suspect *suspect = entry->value;
+        if (suspect->lacking < hold->source_count)
+            continue;
+        hold->suspects_open++;
+        replica_run(core, map_key(entry), drop_work, drop_done, hold->self, 0);
+    }
+    if (--hold->suspects_open == 0)
+        hold_done(core, hold);
+}
