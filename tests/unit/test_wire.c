@@ -52,12 +52,12 @@ static void test_a_longer_array_is_accepted_a_shorter_refused(void **state)
 {
     (void)state;
     struct raise_item item;
-    assert_true(raise_item_decode(BYTES(0x93, 1, 2, 0x91, 0xc0), &item));
+    assert_true(raise_item_decode(BYTES(0x94, 1, 2, 0xc2, 0x91, 0xc0), &item));
     assert_int_equal(item.partition, 1);
     assert_int_equal(item.epoch, 2);
-    assert_false(raise_item_decode(BYTES(0x91, 1), &item));
-    assert_false(raise_item_decode(BYTES(0x92, 1, 0xc0), &item));
-    assert_false(raise_item_decode(BYTES(0x92, 1, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0), &item));
+    assert_false(raise_item_decode(BYTES(0x92, 1, 2), &item));
+    assert_false(raise_item_decode(BYTES(0x93, 1, 0xc0, 0xc2), &item));
+    assert_false(raise_item_decode(BYTES(0x93, 1, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0, 0xc2), &item));
 }
 
 static void test_a_count_without_bytes_is_refused(void **state)
