@@ -15,10 +15,12 @@ enum { IDENTITY_FORMAT = 1, SCAN_PAIRS = 4096 };
 
 #define META_IDENTITY "identity"
 #define META_BOOT     "boot"
+#define META_RESET    "reset"
 
 struct boot {
     bool found_identity, found_boot;
-    bool clean;
+    bool clean, reset;
+    enum toystore_space wiping; /* the space that is being emptied, see boot_reset */
     char boot_id[sizeof((struct core_config *)0)->boot_id];
 };
 
@@ -27,32 +29,50 @@ struct boot {
 static bool identity_decode(struct core *core, struct slice value)
 {
     struct cursor cursor = cursor_of(value);
-    uint32_t count;
-    uint64_t format, id, incarnation, newest, before;
+    uint32_t count, nonce_count;
+    uint64_t format, id, incarnation;
     struct slice cluster;
-    if (!cursor_array(&cursor, &count) || count < 6 || !cursor_u64(&cursor, &format) ||
-        format != IDENTITY_FORMAT || !cursor_u64(&cursor, &id) ||
-        !cursor_u64(&cursor, &incarnation) || !cursor_u64(&cursor, &newest) ||
-        !cursor_u64(&cursor, &before) || !cursor_bytes(&cursor, &cluster) ||
-        cluster.size != CLUSTER_ID_SIZE || id == 0)
+    if (!cursor_array(&cursor, &count) || count < 5 || !cursor_u64(&cursor, &format) ||
+        format != IDENTITY_FORMAT || !cursor_u64(&cursor, &id) || id == 0 ||
+        !cursor_u64(&cursor, &incarnation) || !cursor_bytes(&cursor, &cluster) ||
+        cluster.size != CLUSTER_ID_SIZE || !cursor_array(&cursor, &nonce_count) ||
+        nonce_count > NONCES_MAX)
         return false;
+    core->nonces = base_realloc(core->nonces, (nonce_count + 1) * sizeof *core->nonces);
+    for (core->nonce_count = 0; core->nonce_count < nonce_count; core->nonce_count++)
+        if (!cursor_u64(&cursor, &core->nonces[core->nonce_count]))
+            return false;
     core->id = id;
     core->self.incarnation = incarnation;
-    core->self.nonces[0] = newest;
-    core->self.nonces[1] = before;
     memcpy(core->self.cluster, cluster.data, CLUSTER_ID_SIZE);
     return true;
 }
 
-static void identity_encode(const struct core *core, struct buf *out)
+static void put_identity(const struct core *core, struct batch *batch)
 {
-    pack_array(out, 6);
-    pack_u64(out, IDENTITY_FORMAT);
-    pack_u64(out, core->id);
-    pack_u64(out, core->self.incarnation);
-    pack_u64(out, core->self.nonces[0]);
-    pack_u64(out, core->self.nonces[1]);
-    pack_bytes(out, slice_of(core->self.cluster, CLUSTER_ID_SIZE));
+    struct buf out = {0};
+    pack_array(&out, 5);
+    pack_u64(&out, IDENTITY_FORMAT);
+    pack_u64(&out, core->id);
+    pack_u64(&out, core->self.incarnation);
+    pack_bytes(&out, slice_of(core->self.cluster, CLUSTER_ID_SIZE));
+    pack_array(&out, (uint32_t)core->nonce_count);
+    for (size_t i = 0; i < core->nonce_count; i++)
+        pack_u64(&out, core->nonces[i]);
+    batch_put_blob(batch, TOYSTORE_META, slice_str(META_IDENTITY), buf_take(&out));
+}
+
+/* Every start appends one, so that copies of a directory can be told from each other. */
+static void add_nonce(struct core *core)
+{
+    core->nonces = base_realloc(core->nonces, (core->nonce_count + 1) * sizeof *core->nonces);
+    if (core->nonce_count == NONCES_MAX)
+        core->nonce_count--;
+    memmove(core->nonces + 1, core->nonces, core->nonce_count * sizeof *core->nonces);
+    core->nonces[0] = prng_next(&core->prng);
+    core->nonce_count++;
+    core->self.nonces[0] = core->nonces[0];
+    core->self.nonces[1] = core->nonce_count > 1 ? core->nonces[1] : 0;
 }
 
 static bool mark_decode(struct boot *boot, struct slice value)
@@ -65,13 +85,6 @@ static bool mark_decode(struct boot *boot, struct slice value)
         return false;
     memcpy(boot->boot_id, id.data, id.size);
     return true;
-}
-
-static void put_identity(const struct core *core, struct batch *batch)
-{
-    struct buf out = {0};
-    identity_encode(core, &out);
-    batch_put_blob(batch, TOYSTORE_META, slice_str(META_IDENTITY), buf_take(&out));
 }
 
 static void put_mark(const struct core *core, struct batch *batch, bool clean)
@@ -173,8 +186,7 @@ static void note_start(struct core *core)
         while (core->id == 0);
     }
     core->self.incarnation++;
-    core->self.nonces[1] = core->self.nonces[0];
-    core->self.nonces[0] = prng_next(&core->prng);
+    add_nonce(core);
     struct batch batch = {0};
     put_identity(core, &batch);
     put_mark(core, &batch, false);
@@ -228,6 +240,67 @@ static void scan_tokens(struct core *core, struct slice after)
     scan_after(core, TOYSTORE_TOKENS, after, on_tokens);
 }
 
+/* ---- instead of step 2: a directory that must begin empty ---- */
+
+static void wipe(struct core *core);
+
+static void on_wiped(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)resume;
+    if (!scan_failed(core, event))
+        wipe(core);
+}
+
+static void on_wipe_scan(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)resume;
+    struct boot *boot = core->boot;
+    struct batch batch = {0};
+    if (scan_failed(core, event))
+        return;
+    for (size_t i = 0; i < event->pair_count; i++)
+        batch_remove(&batch, boot->wiping, event->pairs[i].key);
+    if (event->pair_count > 0) {
+        disk_commit(core, &batch, true, resume_to(on_wiped, 0, 0));
+        return;
+    }
+    boot->wiping = (enum toystore_space)(boot->wiping + 1);
+    wipe(core);
+}
+
+/* META goes last, the mark with it: what is interrupted begins again. */
+static void wipe(struct core *core)
+{
+    struct boot *boot = core->boot;
+    if (boot->wiping < TOYSTORE_SPACES) {
+        scan_after(core, boot->wiping, slice_of(NULL, 0), on_wipe_scan);
+        return;
+    }
+    *boot = (struct boot){.reset = false};
+    core->id = 0;
+    core->nonce_count = 0;
+    memset(&core->self, 0, sizeof core->self);
+    note_start(core);
+}
+
+static void on_reset(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)event;
+    (void)resume;
+    core_stop(core, -ESTALE,
+              "this data directory is a copy, or came out of a backup, and its node went on "
+              "elsewhere: start again, and it begins empty, as a new member");
+}
+
+void boot_reset(struct core *core, const char *why)
+{
+    core_log(core, LOG_ERROR, "%s", why);
+    struct batch batch = {0};
+    batch_put(&batch, TOYSTORE_META, slice_str(META_RESET), slice_str("1"));
+    disk_commit(core, &batch, true, resume_to(on_reset, 0, 0));
+    core->clean_marked = true; /* nothing more is to be written here */
+}
+
 /* ---- step 1: the node's own state, each pair to its module ---- */
 
 static bool has_prefix(struct slice key, const char *prefix)
@@ -243,7 +316,11 @@ static bool restore_pair(struct core *core, struct slice key, struct slice value
         return boot->found_identity = identity_decode(core, value);
     if (slice_equal(key, slice_str(META_BOOT)))
         return boot->found_boot = mark_decode(boot, value);
-    if (slice_equal(key, slice_str("members")))
+    if (slice_equal(key, slice_str(META_RESET)))
+        boot->reset = true;
+    else if (boot->reset)
+        return true;
+    else if (slice_equal(key, slice_str("members")))
         swim_restore(core, value);
     else if (has_prefix(key, "layout") || has_prefix(key, "partition/"))
         views_restore(core, key, value);

@@ -44,6 +44,7 @@ void core_free(struct core *core)
     rpc_free(core->rpc);
     disk_free(core);
     heap_free(&core->timers);
+    free(core->nonces);
     free(core);
 }
 

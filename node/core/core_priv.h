@@ -35,6 +35,8 @@ struct core {
     struct member self;            /* what gossip says of this node */
     bool started, ready, stopping; /* stopping: EVENT_LEAVE came, nothing new is taken */
     bool stopped;                  /* ACTION_STOP was given */
+    uint64_t *nonces;              /* of this directory's starts, newest first */
+    size_t nonce_count;
     bool forgot;       /* this start may have lost accepts and promises (PROTOCOL 7 Forgetting) */
     bool clean_marked; /* the directory is marked clean: no commit any more */
     size_t calls_open; /* EVENT_CALLs not yet answered */
@@ -77,6 +79,9 @@ void boot_begin(struct core *core);
 void boot_free(struct core *core);
 /* "identity" of TOYSTORE_META again, after the incarnation or the cluster changed. */
 void boot_save_identity(struct core *core);
+/* This directory is a copy, or came out of a backup, and its node lives elsewhere or went on
+ * (PROTOCOL 7): the node stops; started again it begins empty, under a new id. */
+void boot_reset(struct core *core, const char *why);
 /* EVENT_LEAVE's last act: the directory is clean, then ACTION_STOP. */
 void boot_mark_clean(struct core *core);
 

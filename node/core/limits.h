@@ -23,6 +23,7 @@ enum {
     LEAD_PARTITIONS_MAX = 512,    /* partitions in one Lead */
     LIST_ENTRIES_MAX = 1024,      /* entries in one answer of CoordinateList */
     ROUNDS_MAX = 64,              /* tries of one put, each with a higher ballot */
+    NONCES_MAX = 1024,            /* starts that a data directory remembers */
     MATCH_MAX = 256,              /* versions that one put may name */
     SIBLINGS_MAX = 32,            /* sloppy siblings that a client's put may leave on a key */
 

@@ -188,6 +188,13 @@ void rpc_call_address(struct core *core, const struct address *to, enum wire_met
     call_peer(core, 0, peer_of_address(core, to), method, params, timeout_ms, done, handle, index);
 }
 
+void rpc_ping(struct core *core, node_id to, unsigned timeout_ms, rpc_done_fn *done,
+              uint64_t handle)
+{
+    assert(to != core->id);
+    rpc_call(core, to, METHOD_HELLO, hello_params(core), timeout_ms, done, handle, 0);
+}
+
 /* ---- answers from others ---- */
 
 /* The estimate moves up 19 times as far for a slow answer as down for a fast one, and so rests

@@ -32,6 +32,10 @@ void rpc_call_address(struct core *core, const struct address *to, enum wire_met
                       struct blob *params, unsigned timeout_ms, rpc_done_fn *done, uint64_t handle,
                       uint64_t index);
 
+/* A word from the member over TCP: OK when it answers. */
+void rpc_ping(struct core *core, node_id to, unsigned timeout_ms, rpc_done_fn *done,
+              uint64_t handle);
+
 /* Can this node be asked now: known, not dead in gossip, its connection not refused just now and
  * not silent for SILENT_MS with a request open. This node itself: yes. Muteness is known per
  * partition, see view.h. */

@@ -1,0 +1,210 @@
+/* swim_join: the full exchange: two nodes tell each other all they know, over TCP. It is how a node
+ * comes in (by seeds, or by the members that it remembers), how a cluster that fell apart finds
+ * itself again (the dead are tried, one after the other, for ever), and what mends news that was
+ * lost. What others call dead is only suspected here: it may be they who were cut off. */
+#include "core/swim_priv.h"
+
+#include "wire/messages.h"
+#include "wire/pack.h"
+
+enum { NOTICE_EVERY_MS = 10000, EXCHANGE_TIMEOUT_MS = 2000 };
+
+static void join_now(struct core *core, struct timer *timer);
+
+/* ---- payloads ---- */
+
+static void payload(const struct core *core, struct buf *out)
+{
+    const struct swim *swim = core->swim;
+    for (size_t i = 0; i < swim->count; i++) {
+        const struct swim_member *m = swim->members[i];
+        if (m->heard)
+            news_encode(out, m->member, m->member->state == TOYSTORE_ALIVE ? core->id : m->accuser);
+    }
+}
+
+static void hear_payload(struct core *core, struct slice bytes)
+{
+    struct cursor cursor = cursor_of(bytes);
+    struct news news;
+    while (cursor.at < cursor.end && !core->stopped) {
+        if (!news_read(&cursor, &news)) {
+            core->swim->datagrams_bad++;
+            return;
+        }
+        if (news.member.state == TOYSTORE_DEAD && swim_alive(core, news.member.id))
+            news.member.state = TOYSTORE_SUSPECT;
+        swim_hear(core, &news);
+    }
+}
+
+/* ---- asking ---- */
+
+static void now_joined(struct core *core)
+{
+    struct swim *swim = core->swim;
+    if (swim->joined)
+        return;
+    swim->joined = true;
+    timer_cancel(core, &swim->join);
+    core_log(core, LOG_INFO, "joined: %zu members are alive", swim_alive_count(core));
+}
+
+static void on_exchanged(struct core *core, uint64_t handle, uint64_t index,
+                         const struct rpc_answer *answer)
+{
+    (void)handle;
+    (void)index;
+    struct exchange_reply reply;
+    if (answer->status != TOYSTORE_OK || answer->from == core->id ||
+        !exchange_reply_decode(answer->result, &reply))
+        return;
+    if (reply.status != TOYSTORE_OK) {
+        core_log(core, LOG_WARNING, "a member refused to exchange gossip: %.*s",
+                 (int)min_size(reply.message.size, 200), (const char *)reply.message.data);
+        return;
+    }
+    hear_payload(core, reply.payload);
+    if (!core->stopped)
+        now_joined(core);
+}
+
+static struct blob *request_new(const struct core *core)
+{
+    struct buf out = {0};
+    payload(core, &out);
+    struct blob *params =
+        RPC_PARAMS(exchange_request, {.cluster_name = slice_str(core->config.cluster_name),
+                                      .payload = buf_slice(&out)});
+    buf_free(&out);
+    return params;
+}
+
+static void exchange_with(struct core *core, const struct address *gossip)
+{
+    rpc_call_address(core, gossip, METHOD_EXCHANGE, request_new(core), EXCHANGE_TIMEOUT_MS,
+                     on_exchanged, 0, 0);
+}
+
+/* ---- answering ---- */
+
+void swim_handle_exchange(struct core *core, const struct rpc_request *request)
+{
+    struct exchange_request ask;
+    if (!exchange_request_decode(request->params, &ask)) {
+        rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed Exchange");
+        return;
+    }
+    if (!slice_equal(ask.cluster_name, slice_str(core->config.cluster_name))) {
+        RPC_REPLY(core, &request->origin, exchange_reply,
+                  {.status = TOYSTORE_MISMATCH, .message = slice_str("another cluster")});
+        return;
+    }
+    /* What is sent back is what was known before: of a second process under this id, say, the
+     * first, so that the second learns of it. */
+    struct buf out = {0};
+    payload(core, &out);
+    hear_payload(core, ask.payload);
+    RPC_REPLY(core, &request->origin, exchange_reply,
+              {.status = TOYSTORE_OK, .payload = buf_slice(&out)});
+    buf_free(&out);
+}
+
+/* ---- seeds ---- */
+
+static void on_resolved(struct core *core, const struct core_event *event, struct resume resume)
+{
+    struct seed *seed = &core->swim->seeds[resume.index];
+    if (event->status < 0)
+        return;
+    seed->address = event->from;
+    seed->resolved = true;
+    if (!core->swim->joined || swim_alive_count(core) == 1)
+        exchange_with(core, &seed->address);
+}
+
+/* A name is looked up each time: the seed may have moved. */
+static void ask_seeds(struct core *core)
+{
+    for (unsigned i = 0; i < core->config.seed_count; i++) {
+        struct action *action = core_act(core, ACTION_RESOLVE);
+        action->resume = resume_to(on_resolved, 0, i);
+        action->text = base_string(slice_str(core->config.seeds[i]));
+    }
+}
+
+/* ---- the dead ---- */
+
+static struct swim_member *next_dead(struct core *core)
+{
+    struct swim *swim = core->swim;
+    for (size_t tried = 0; tried < swim->count; tried++) {
+        swim->reconnect_next = (swim->reconnect_next + 1) % swim->count;
+        struct swim_member *m = swim->members[swim->reconnect_next];
+        if (m->member->storing && m->member->state == TOYSTORE_DEAD)
+            return m;
+    }
+    return NULL;
+}
+
+static void on_reconnect(struct core *core, struct timer *timer)
+{
+    timer_set(core, timer, core->now_us + RECONNECT_PROBES * swim_interval_us(core), on_reconnect);
+    struct swim_member *m = next_dead(core);
+    if (m != NULL)
+        exchange_with(core, &m->own.gossip);
+    else if (swim_alive_count(core) == 1 && core->swim->joined)
+        ask_seeds(core);
+}
+
+/* ---- everybody in turn ---- */
+
+static void on_exchange(struct core *core, struct timer *timer)
+{
+    uint64_t interval_us = EXCHANGE_PROBES * swim_interval_us(core);
+    uint64_t jitter_us = prng_below(&core->prng, interval_us / 4);
+    timer_set(core, timer, core->now_us + interval_us + jitter_us, on_exchange);
+    struct swim_member *m;
+    if (swim_pick(core, 0, &m, 1) == 1)
+        exchange_with(core, &m->own.gossip);
+}
+
+/* ---- coming in ---- */
+
+static void notice_waiting(struct core *core)
+{
+    struct swim *swim = core->swim;
+    if (swim->join_tries < 2 ||
+        (swim->noticed_us != 0 && core->now_us - swim->noticed_us < NOTICE_EVERY_MS * 1000ull))
+        return;
+    swim->noticed_us = core->now_us;
+    core_log(core, LOG_WARNING, "no seed and no member answers yet (%s%s): trying again",
+             core->config.seed_count ? core->config.seeds[0] : "members remembered",
+             core->config.seed_count > 1 ? ", ..." : "");
+}
+
+static void join_now(struct core *core, struct timer *timer)
+{
+    struct swim *swim = core->swim;
+    notice_waiting(core);
+    ask_seeds(core);
+    for (size_t i = 0; i < 3 && swim->count > 1; i++) {
+        struct swim_member *m = next_dead(core);
+        if (m != NULL)
+            exchange_with(core, &m->own.gossip);
+    }
+    swim->join_tries++;
+    uint64_t probes = min_u64(swim->join_tries, JOIN_PROBES_MAX);
+    timer_set(core, timer, core->now_us + probes * swim_interval_us(core) / 2, join_now);
+}
+
+void join_start(struct core *core)
+{
+    struct swim *swim = core->swim;
+    on_exchange(core, &swim->exchange);
+    timer_set(core, &swim->reconnect, core->now_us + swim_interval_us(core), on_reconnect);
+    if (core->config.seed_count == 0 && swim->count == 1)
+        swim->joined = true; /* nobody to ask */
+    else
+        join_now(core, &swim->join);
+}

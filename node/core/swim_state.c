@@ -1,0 +1,217 @@
+/* swim_state: what news of a member does (SWIM 4.2; Lifeguard IV): alive wins with a higher
+ * incarnation only, suspect and dead with an equal one too; a suspicion lasts the shorter the more
+ * members confirm it. */
+#include "core/swim_priv.h"
+
+static const char *state_word(enum toystore_member_state state)
+{
+    static const char *const words[] = {"alive", "suspected", "dead", "gone (it left)"};
+    return words[state];
+}
+
+/* ---- how long a suspicion lasts ---- */
+
+/* 1000 * log10(n), from the bits of n: near enough for a factor. */
+static uint64_t log10_milli(uint64_t n)
+{
+    unsigned bits = 0;
+    while (n >> (bits + 1) != 0)
+        bits++;
+    uint64_t fraction = ((n - (1ull << bits)) * 1000) >> bits;
+    return (bits * 1000ull + fraction) * 30103 / 100000;
+}
+
+uint64_t swim_suspicion_us(const struct core *core, unsigned confirmations)
+{
+    /* max - ln(c+1)/ln(k+1) * (max-min), for k = 2: thousandths of the way down */
+    static const uint64_t down[CONFIRMATIONS_MAX + 1] = {0, 631, 1000};
+    size_t n = swim_alive_count(core);
+    uint64_t scale = max_u64(1000, log10_milli(n));
+    uint64_t least_us = SUSPICION_MULT * scale * swim_interval_us(core) / 1000;
+    if (n < CONFIRMATIONS_MAX + 2)
+        return least_us; /* too few others to confirm anything */
+    uint64_t most_us = SUSPICION_MAX_MULT * least_us;
+    return most_us - down[confirmations] * (most_us - least_us) / 1000;
+}
+
+/* ---- moves between states ---- */
+
+static void set_state(struct core *core, struct swim_member *m, enum toystore_member_state state)
+{
+    if (m->own.state == state)
+        return;
+    m->own.state = state;
+    m->own.state_since_us = core->now_us;
+    core_log(core, LOG_INFO, "%s (%016llx) is %s", m->own.name, (unsigned long long)m->own.id,
+             state_word(state));
+}
+
+static void forget_client(struct core *core, struct timer *timer)
+{
+    swim_forget(core, container_of(timer, struct swim_member, forget));
+}
+
+static void now_gone(struct core *core, struct swim_member *m, enum toystore_member_state state,
+                     node_id from)
+{
+    bool was_alive = state_is_alive(m->own.state);
+    timer_cancel(core, &m->suspicion);
+    m->accuser = from;
+    set_state(core, m, state);
+    if (!m->own.storing)
+        timer_set_after_ms(core, &m->forget, CLIENT_FORGET_MS, forget_client);
+    gossip_queue(core, m);
+    if (was_alive)
+        swim_event(core, TOYSTORE_LEAVE, m);
+}
+
+static void on_suspicion_over(struct core *core, struct timer *timer)
+{
+    now_gone(core, container_of(timer, struct swim_member, suspicion), TOYSTORE_DEAD, core->id);
+}
+
+static void arm_suspicion(struct core *core, struct swim_member *m)
+{
+    uint64_t lasts_us = swim_suspicion_us(core, m->confirmer_count - 1);
+    timer_set(core, &m->suspicion, max_u64(core->now_us, m->suspected_us + lasts_us),
+              on_suspicion_over);
+}
+
+static void confirm(struct core *core, struct swim_member *m, node_id accuser)
+{
+    if (m->confirmer_count > CONFIRMATIONS_MAX)
+        return;
+    for (unsigned i = 0; i < m->confirmer_count; i++)
+        if (m->confirmers[i] == accuser)
+            return;
+    m->confirmers[m->confirmer_count++] = accuser;
+    m->accuser = accuser; /* what is sent on names it, so that others count it too */
+    arm_suspicion(core, m);
+    gossip_queue(core, m);
+}
+
+void swim_suspect(struct core *core, struct swim_member *m, node_id accuser)
+{
+    if (m->own.state == TOYSTORE_SUSPECT) {
+        confirm(core, m, accuser);
+        return;
+    }
+    if (m->own.state != TOYSTORE_ALIVE)
+        return;
+    set_state(core, m, TOYSTORE_SUSPECT);
+    m->suspected_us = core->now_us;
+    m->accuser = m->confirmers[0] = accuser;
+    m->confirmer_count = 1;
+    arm_suspicion(core, m);
+    gossip_queue(core, m);
+    swim_event(core, TOYSTORE_UPDATE, m);
+}
+
+/* ---- news ---- */
+
+static bool addresses_equal(const struct address *a, const struct address *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+/* Takes attributes and incarnation; the state stays as it is here. */
+static void take_attributes(struct swim_member *m, const struct member *member)
+{
+    enum toystore_member_state state = m->own.state;
+    uint64_t since_us = m->own.state_since_us;
+    m->own = *member;
+    m->own.state = state;
+    m->own.state_since_us = since_us;
+}
+
+static void hear_alive(struct core *core, struct swim_member *m, const struct news *news)
+{
+    bool was_alive = state_is_alive(m->own.state);
+    timer_cancel(core, &m->suspicion);
+    timer_cancel(core, &m->forget);
+    take_attributes(m, &news->member);
+    m->heard = true;
+    set_state(core, m, TOYSTORE_ALIVE);
+    gossip_queue(core, m);
+    swim_event(core, was_alive ? TOYSTORE_UPDATE : TOYSTORE_JOIN, m);
+}
+
+static bool foreign(const struct core *core, const struct member *member)
+{
+    static const uint8_t none[CLUSTER_ID_SIZE];
+    return memcmp(core->self.cluster, none, CLUSTER_ID_SIZE) != 0 &&
+           memcmp(member->cluster, none, CLUSTER_ID_SIZE) != 0 &&
+           memcmp(core->self.cluster, member->cluster, CLUSTER_ID_SIZE) != 0;
+}
+
+/* Another process under an id whose process lives at another address: a copy of its directory, or
+ * it has moved. The one that is known stays until it dies; a copy finds out by itself. */
+static bool is_rival(const struct swim_member *m, const struct member *member)
+{
+    return m->heard && m->own.state == TOYSTORE_ALIVE &&
+           session_compare(&m->own.session, &member->session) != 0 &&
+           !addresses_equal(&m->own.gossip, &member->gossip) &&
+           member->nonces[1] != m->own.nonces[0];
+}
+
+/* The first that is heard of a member. */
+static struct swim_member *meet(struct core *core, const struct news *news)
+{
+    bool alive = state_is_alive(news->member.state);
+    if (!alive && !news->member.storing)
+        return NULL;
+    struct member member = news->member;
+    member.state = TOYSTORE_DEAD; /* from which what follows makes it what it is */
+    struct swim_member *m = swim_add(core, &member);
+    if (m == NULL)
+        return NULL;
+    m->heard = true;
+    if (alive)
+        hear_alive(core, m, news);
+    else
+        set_state(core, m, news->member.state);
+    return m;
+}
+
+void swim_hear(struct core *core, const struct news *news)
+{
+    const struct member *member = &news->member;
+    if (foreign(core, member))
+        return;
+    if (member->id == core->id) {
+        swim_hear_of_self(core, news);
+        return;
+    }
+    struct swim_member *m = swim_get(core, member->id);
+    if (m == NULL) {
+        m = meet(core, news);
+        if (m != NULL && member->state == TOYSTORE_SUSPECT)
+            swim_suspect(core, m, news->from);
+        return;
+    }
+    /* What is only remembered may be ahead of what its member kept over a power loss. */
+    if ((m->heard && member->incarnation < m->own.incarnation) || is_rival(m, member))
+        return;
+    bool newer = member->incarnation > m->own.incarnation || !m->heard;
+    switch (member->state) {
+    case TOYSTORE_ALIVE:
+        if (newer)
+            hear_alive(core, m, news);
+        break;
+    case TOYSTORE_SUSPECT:
+        if (newer)
+            hear_alive(core, m, news);
+        swim_suspect(core, m, news->from);
+        break;
+    case TOYSTORE_DEAD:
+    case TOYSTORE_LEFT:
+        m->heard = true;
+        if (newer)
+            take_attributes(m, member);
+        if (state_is_alive(m->own.state))
+            now_gone(core, m, member->state, news->from);
+        else
+            set_state(core, m, member->state);
+        break;
+    }
+}
