@@ -1,0 +1,183 @@
+/* check: what must hold at every step, and when all is quiet. These look into the cores and onto
+ * the disks, as no client can. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/view.h"
+#include "sim/client.h"
+#include "sim/sim.h"
+#include "wire/record.h"
+
+/* What every layout number has meant so far. */
+struct checks {
+    struct map layouts; /* number -> blob */
+    char words[300];
+};
+
+struct checks *checks_new(void)
+{
+    return base_alloc(sizeof(struct checks));
+}
+
+void checks_free(struct checks *checks)
+{
+    MAP_EACH(entry, &checks->layouts)
+    {
+        struct blob *blob = entry->value;
+        blob_unref(&blob);
+    }
+    map_free(&checks->layouts);
+    free(checks);
+}
+
+/* ---- at every step ---- */
+
+/* One layout number: one list of members and one ring. */
+static void check_layout(struct sim *sim, const struct sim_node *node, const struct layout *layout)
+{
+    struct buf bytes = {0};
+    layout_encode(&bytes, layout);
+    buf_append(&bytes, layout->owners,
+               layout->partitions * layout_owner_count(layout) * sizeof *layout->owners);
+    struct slice number = slice_of(&layout->number, sizeof layout->number);
+    struct blob *known = map_get(&sim->checks->layouts, number);
+    bool equal = known == NULL || slice_equal(blob_slice(known), buf_slice(&bytes));
+    if (known == NULL)
+        map_put(&sim->checks->layouts, number, buf_take(&bytes));
+    buf_free(&bytes);
+    if (!equal)
+        sim_fail(sim, "node %u has another layout %u than others", node->index, layout->number);
+}
+
+void check_step(struct sim *sim, struct sim_node *node)
+{
+    const struct layout *newest = view_newest(node->core);
+    if (newest == NULL || newest == node->layout_seen)
+        return;
+    node->layout_seen = newest;
+    check_layout(sim, node, newest);
+    if (view_oldest(node->core) != NULL)
+        check_layout(sim, node, view_oldest(node->core));
+}
+
+/* ---- what a node has ---- */
+
+static bool owns(const struct sim_node *node, uint32_t partition)
+{
+    return view_owner(node->core, partition, core_id(node->core));
+}
+
+bool check_forgetful(struct sim_node *node)
+{
+    if (node->state != NODE_UP || !node->ready || view_newest(node->core) == NULL)
+        return true;
+    for (uint32_t p = 0; p < view_partition_count(node->core); p++) {
+        const struct partition *partition = view_partition(node->core, p);
+        if (owns(node, p) && (partition->mute || !view_holds(node->core, p)))
+            return true;
+    }
+    return false;
+}
+
+bool check_two_owners(const struct sim_node *node)
+{
+    const struct layout *oldest = view_oldest(node->core);
+    return oldest != NULL && layout_owner_count(oldest) >= 2;
+}
+
+/* ---- once quiet ---- */
+
+static const char *say(struct sim *sim, const char *what, unsigned node, unsigned number)
+{
+    snprintf(sim->checks->words, sizeof sim->checks->words, "%s: node %u, %u", what, node, number);
+    return sim->checks->words;
+}
+
+static const char *node_unsettled(struct sim *sim, struct sim_node *node, uint32_t *number)
+{
+    const struct layout *newest = view_newest(node->core), *oldest = view_oldest(node->core);
+    if (!node->ready || newest == NULL)
+        return say(sim, "not ready", node->index, 0);
+    if (oldest->number != newest->number)
+        return say(sim, "two layouts are live", node->index, newest->number);
+    if (*number == 0)
+        *number = newest->number;
+    if (newest->number != *number)
+        return say(sim, "another layout", node->index, newest->number);
+    if (!node->storing)
+        return NULL;
+    if (layout_find(newest, core_id(node->core)) == NULL)
+        return say(sim, "not in the layout", node->index, newest->number);
+    for (uint32_t p = 0; p < view_partition_count(node->core); p++) {
+        const struct partition *partition = view_partition(node->core, p);
+        if (owns(node, p) && partition->mute)
+            return say(sim, "mute", node->index, p);
+        if (owns(node, p) && !view_holds(node->core, p))
+            return say(sim, "does not hold", node->index, p);
+    }
+    return NULL;
+}
+
+const char *check_settled(struct sim *sim)
+{
+    uint32_t number = 0;
+    for (unsigned i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
+        if (node->state == NODE_NEW)
+            continue;
+        if (node->state == NODE_DOWN)
+            return say(sim, "down", i, 0);
+        const char *words = node_unsettled(sim, node, &number);
+        if (words != NULL)
+            return words;
+    }
+    return NULL;
+}
+
+/* The record part of what a node keeps for a key; empty: none. */
+static struct slice record_on(const struct sim_node *node, struct slice key)
+{
+    struct entry entry;
+    const struct blob *stored = disk_get(&node->disk, TOYSTORE_RECORDS, key);
+    if (stored == NULL || entry_decode(blob_slice(stored), &entry) != 0)
+        return slice_of(NULL, 0);
+    return entry.record;
+}
+
+static const char *compare_key(struct sim *sim, struct slice key)
+{
+    const struct sim_node *first = NULL;
+    for (unsigned i = 0; i < sim->node_count; i++) {
+        const struct sim_node *node = &sim->nodes[i];
+        if (node->state != NODE_UP || !node->storing ||
+            !owns(node, view_partition_of(node->core, key)))
+            continue;
+        if (first == NULL)
+            first = node;
+        if (slice_equal(record_on(first, key), record_on(node, key)))
+            continue;
+        snprintf(sim->checks->words, sizeof sim->checks->words,
+                 "owners %u and %u keep different records of %.*s", first->index, i, (int)key.size,
+                 (const char *)key.data);
+        return sim->checks->words;
+    }
+    return NULL;
+}
+
+/* Every key that anybody keeps: equal at all its owners. */
+const char *check_replicas(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->node_count; i++) {
+        const struct disk_space *records = &sim->nodes[i].disk.spaces[TOYSTORE_RECORDS];
+        for (size_t at = 0; at < records->count; at++) {
+            struct slice key = blob_slice(records->pairs[at].key);
+            if (slice_equal(slice_str(".toystore/layouts/"),
+                            slice_of(key.data, min_size(key.size, 18))))
+                continue; /* its owners are those of an older layout */
+            const char *words = compare_key(sim, key);
+            if (words != NULL)
+                return words;
+        }
+    }
+    return NULL;
+}

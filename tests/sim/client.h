@@ -1,0 +1,21 @@
+/* client: the state of the workload, for its checks. */
+#ifndef TOYSTORE_SIM_CLIENT_H
+#define TOYSTORE_SIM_CLIENT_H
+
+#include "sim/history.h"
+#include "sim/sim.h"
+
+struct client;
+
+struct clients {
+    struct client *client; /* the last one reads everything at the end */
+    unsigned count;
+    size_t asked, reads_left;
+    uint64_t values;
+    bool stopped;
+    struct history history;
+};
+
+const char *client_key(unsigned key);
+
+#endif

@@ -1,0 +1,152 @@
+/* history: what the answers that clients were given say about the promises of DESIGN 5 and 6. */
+#include <stdio.h>
+
+#include "sim/client.h"
+#include "sim/sim.h"
+
+static bool changes(const struct operation *op)
+{
+    return op->kind != OPERATION_GET;
+}
+
+static bool acknowledged(const struct operation *op)
+{
+    return changes(op) && op->outcome == OUTCOME_DONE;
+}
+
+/* ---- one copy ---- */
+
+/* After a sloppy put, or one that may have left its sloppy copies, a key is not one copy any more.
+ */
+static bool one_copy(const struct sim *sim, unsigned key)
+{
+    const struct history *history = &sim->clients->history;
+    for (size_t i = 0; i < history->count; i++) {
+        const struct operation *op = &history->operations[i];
+        if (op->key != key || op->strict || !changes(op))
+            continue;
+        if (op->sloppy || op->outcome == OUTCOME_UNKNOWN)
+            return false;
+    }
+    return true;
+}
+
+static void check_one_copy(struct sim *sim, unsigned key)
+{
+    const struct operation *stuck;
+    if (history_linearizable(&sim->clients->history, key, &stuck) != 0)
+        return;
+    size_t number = (size_t)(stuck - sim->clients->history.operations);
+    sim_fail(sim, "%s is not one copy: #%zu (%s %llu, %s) does not fit", client_key(key), number,
+             stuck->kind == OPERATION_GET   ? "get"
+             : stuck->kind == OPERATION_PUT ? "put"
+                                            : "delete",
+             (unsigned long long)stuck->value, toystore_status_word(stuck->status));
+}
+
+/* ---- nothing acknowledged is lost ---- */
+
+static bool shows(const struct operation *read, uint64_t value)
+{
+    if (read->value == value)
+        return true;
+    for (size_t i = 0; i < read->sibling_count; i++)
+        if (read->siblings[i] == value)
+            return true;
+    return false;
+}
+
+/* May `later` have replaced `put`? Whatever had not ended when the put began may have. */
+static bool may_replace(const struct operation *put, const struct operation *later)
+{
+    if (later == put || !changes(later) || later->key != put->key)
+        return false;
+    if (later->outcome == OUTCOME_REFUSED || later->outcome == OUTCOME_NOTHING)
+        return false;
+    return later->ended > put->began || later->outcome == OUTCOME_UNKNOWN;
+}
+
+static void check_kept(struct sim *sim, const struct operation *put, const struct operation *read)
+{
+    const struct history *history = &sim->clients->history;
+    if (put->kind != OPERATION_PUT || (sim->plan.total_loss && !put->durable))
+        return;
+    if (shows(read, put->value))
+        return;
+    for (size_t i = 0; i < history->count; i++)
+        if (may_replace(put, &history->operations[i]))
+            return;
+    sim_fail(sim, "put %llu of %s was acknowledged, nothing replaced it, and it is gone",
+             (unsigned long long)put->value, client_key(put->key));
+}
+
+/* ---- one winner ---- */
+
+static void check_winners(struct sim *sim, unsigned key)
+{
+    const struct history *history = &sim->clients->history;
+    const struct operation *winner = NULL;
+    for (size_t i = 0; i < history->count; i++) {
+        const struct operation *op = &history->operations[i];
+        if (op->key != key)
+            continue;
+        if (op->kind == OPERATION_DELETE && op->outcome != OUTCOME_REFUSED)
+            return;
+        if (op->condition != TOYSTORE_IF_ABSENT || !acknowledged(op))
+            continue;
+        if (winner != NULL)
+            sim_fail(sim, "two winners of one if-absent on %s: %llu and %llu", client_key(key),
+                     (unsigned long long)winner->value, (unsigned long long)op->value);
+        winner = op;
+    }
+}
+
+/* ---- the reads at the end ---- */
+
+static bool same_read(const struct operation *a, const struct operation *b)
+{
+    if (a->value != b->value || a->sibling_count != b->sibling_count)
+        return false;
+    for (size_t i = 0; i < a->sibling_count; i++)
+        if (a->siblings[i] != b->siblings[i])
+            return false;
+    return true;
+}
+
+static const struct operation *check_last_reads(struct sim *sim, unsigned key)
+{
+    const struct history *history = &sim->clients->history;
+    const struct operation *first = NULL;
+    for (size_t i = 0; i < history->count; i++) {
+        const struct operation *op = &history->operations[i];
+        if (op->client != CLIENTS_MAX || op->key != key)
+            continue;
+        if (op->outcome != OUTCOME_DONE)
+            sim_fail(sim, "when all is quiet node %u answers a get of %s with %s", op->node,
+                     client_key(key), toystore_status_word(op->status));
+        if (first == NULL)
+            first = op;
+        if (!same_read(first, op))
+            sim_fail(sim, "when all is quiet nodes %u and %u read %s differently", first->node,
+                     op->node, client_key(key));
+    }
+    return first;
+}
+
+void check_history(struct sim *sim)
+{
+    const struct history *history = &sim->clients->history;
+    for (unsigned key = 0; key < sim->plan.keys; key++) {
+        const struct operation *read = check_last_reads(sim, key);
+        if (sim->plan.strict && !sim->plan.total_loss && read != NULL && read->sibling_count != 0)
+            sim_fail(sim, "%s has siblings, and no put was sloppy", client_key(key));
+        if (!sim->plan.total_loss) {
+            check_winners(sim, key);
+            if (one_copy(sim, key))
+                check_one_copy(sim, key);
+        }
+        for (size_t i = 0; read != NULL && i < history->count; i++)
+            if (history->operations[i].key == key && acknowledged(&history->operations[i]))
+                check_kept(sim, &history->operations[i], read);
+    }
+}

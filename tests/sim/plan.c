@@ -1,0 +1,85 @@
+/* plan: what a seed draws before anything happens: the cluster, the network, the mix of faults. */
+#include <stdio.h>
+
+#include "sim/fault.h"
+#include "sim/sim.h"
+
+static uint64_t draw(struct sim *sim, uint64_t low, uint64_t high)
+{
+    return sim_between(sim, STREAM_PLAN, low, high);
+}
+
+static bool chance(struct sim *sim, unsigned thousandths)
+{
+    return sim_chance(sim, STREAM_PLAN, thousandths);
+}
+
+/* Mostly three copies with majorities; every promise needs r + q > n. */
+static void draw_quorums(struct sim *sim, struct plan *plan)
+{
+    static const uint8_t shapes[][3] = {{3, 2, 2}, {3, 2, 2}, {3, 2, 2}, {3, 1, 2}, {3, 3, 1},
+                                        {3, 1, 3}, {2, 2, 1}, {2, 1, 2}, {5, 3, 3}, {4, 2, 3},
+                                        {3, 3, 3}, {1, 1, 1}, {3, 2, 3}};
+    const uint8_t *shape = shapes[draw(sim, 0, ARRAY_COUNT(shapes) - 1)];
+    plan->replicas = shape[0];
+    plan->write_quorum = shape[1];
+    plan->read_quorum = shape[2];
+}
+
+static void draw_network(struct sim *sim, struct plan *plan)
+{
+    plan->delay_low_us = 50;
+    plan->delay_high_us = chance(sim, 600) ? 2 * MS : draw(sim, 5 * MS, 60 * MS);
+    plan->spike_chance = chance(sim, 500) ? 0 : (unsigned)draw(sim, 1, 20);
+    plan->drop_chance = chance(sim, 500) ? 0 : (unsigned)draw(sim, 1, 200);
+    plan->double_chance = chance(sim, 500) ? 0 : (unsigned)draw(sim, 1, 100);
+    plan->disk_slow_chance = chance(sim, 600) ? 0 : (unsigned)draw(sim, 1, 100);
+}
+
+static void draw_faults(struct sim *sim, struct plan *plan)
+{
+    plan->safety_us = draw(sim, 3, 9) * SECOND;
+    plan->fault_every_us = chance(sim, 100) ? 0 : draw(sim, 200, 2000) * MS;
+    for (unsigned i = 0; i < FAULT_COUNT; i++)
+        plan->weights[i] = chance(sim, 450) ? (unsigned)draw(sim, 1, 10) : 0;
+    plan->total_loss = chance(sim, 60);
+    if (!plan->total_loss)
+        plan->weights[FAULT_POWER_ALL] = 0;
+}
+
+void plan_draw(struct sim *sim)
+{
+    struct plan *plan = &sim->plan;
+    draw_quorums(sim, plan);
+    plan->partitions = 1u << draw(sim, 0, 3);
+    plan->storing = chance(sim, 500) ? plan->replicas : (unsigned)draw(sim, 1, 5);
+    plan->joining = chance(sim, 500) ? 0 : (unsigned)draw(sim, 1, 2);
+    plan->gateways = chance(sim, 250);
+    plan->clients = (unsigned)draw(sim, 2, CLIENTS_MAX);
+    plan->keys = (unsigned)draw(sim, 1, KEYS_MAX);
+    plan->calls = (unsigned)draw(sim, 40, 160);
+    plan->strict = chance(sim, 700);
+    plan->calm_start = chance(sim, 800);
+    plan->think_us = draw(sim, 5, 150) * MS;
+    plan->probe_interval_ms = (uint32_t)draw(sim, 2, 10) * 100;
+    plan->handoff_interval_ms = (uint32_t)draw(sim, 2, 10) * 100;
+    draw_network(sim, plan);
+    draw_faults(sim, plan);
+}
+
+void plan_print(const struct sim *sim)
+{
+    const struct plan *plan = &sim->plan;
+    printf("seed %llu: N=%u W=%u R=%u Q=%u, %u storing + %u joining + %u gateways, %u clients on "
+           "%u keys, %u calls, %s%s%s\n  delay to %llu us, spikes %u, faults every %llu ms:",
+           (unsigned long long)sim->seed, plan->replicas, plan->write_quorum, plan->read_quorum,
+           plan->partitions, plan->storing, plan->joining, plan->gateways, plan->clients,
+           plan->keys, plan->calls, plan->strict ? "strict" : "sloppy",
+           plan->calm_start ? ", calm start" : "", plan->total_loss ? ", total loss" : "",
+           (unsigned long long)plan->delay_high_us, plan->spike_chance,
+           (unsigned long long)(plan->fault_every_us / MS));
+    for (unsigned i = 0; i < FAULT_COUNT; i++)
+        if (plan->weights[i] != 0)
+            printf(" %s*%u", fault_names[i], plan->weights[i]);
+    putchar('\n');
+}

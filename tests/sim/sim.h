@@ -1,0 +1,204 @@
+/* sim: whole clusters of the real core in one process, from one seed (DESIGN 9, FACTS 4).
+ *
+ * The simulator is a second driver of core/core.h: it feeds events in and carries actions out, in
+ * virtual time. Every choice comes from the seed, by streams of their own per subsystem, so that a
+ * change of one kind of fault leaves the others as they were. */
+#ifndef TOYSTORE_SIM_H
+#define TOYSTORE_SIM_H
+
+#include <setjmp.h>
+
+#include "base/heap.h"
+#include "base/map.h"
+#include "core/core.h"
+#include "sim/disk.h"
+
+enum {
+    NODES_MAX = 8,       /* storing members and clients of one cluster */
+    KEYS_MAX = 6,        /* keys that clients work on */
+    CLIENTS_MAX = 6,     /* clients at a time */
+    FRAME_QUEUE = 64,    /* first room of a connection's queue */
+    ACTIONS_MAX = 20000, /* of one step: more is a queue without a bound */
+    EVENTS_MAX = 3000000 /* of one seed: more is a loop */
+};
+
+#define MS     1000ull
+#define SECOND 1000000ull
+
+/* Streams of chance. */
+enum stream {
+    STREAM_PLAN,
+    STREAM_NET,
+    STREAM_DISK,
+    STREAM_FAULT,
+    STREAM_CLIENT,
+    STREAM_CLOCK,
+    STREAM_CORE,
+    STREAM_COUNT
+};
+
+/* What a seed draws before anything happens. Chances are in thousandths. */
+struct plan {
+    uint32_t replicas, write_quorum, read_quorum, partitions;
+    unsigned storing, joining, clients, keys, calls;
+    unsigned gateways; /* nodes without storage */
+    bool strict;       /* no request goes sloppy: histories must be linearizable */
+    bool calm_start;   /* faults begin when the cluster stands */
+    bool total_loss;   /* power is lost everywhere at once: ordinary puts may go */
+    uint64_t delay_low_us, delay_high_us;
+    unsigned spike_chance;               /* a delay a hundred times longer */
+    unsigned drop_chance, double_chance; /* datagrams */
+    unsigned disk_slow_chance;
+    uint64_t fault_every_us; /* mean time between faults; 0: none */
+    unsigned weights[16];    /* of each kind of fault (fault.c) */
+    uint64_t safety_us;      /* how long faults go on */
+    uint64_t think_us;       /* mean pause of a client */
+    uint32_t probe_interval_ms, handoff_interval_ms;
+};
+
+struct sim;
+struct sim_event;
+typedef void sim_fire_fn(struct sim *sim, struct sim_event *event);
+
+struct sim_event {
+    struct heap_node node;
+    sim_fire_fn *fire;
+    unsigned who;  /* node */
+    uint64_t life; /* of that node: an event for a process that has ended is dropped */
+    uint64_t a, b;
+    struct core_event event;
+    struct action action;
+    struct sim_event *next; /* in a list of held events */
+};
+
+enum node_state { NODE_NEW, NODE_UP, NODE_DOWN };
+
+struct sim_node {
+    unsigned index;
+    enum node_state state;
+    bool storing, paused, joins_late, left;
+    struct core *core;
+    struct core_config config;
+    uint64_t life;  /* processes so far */
+    uint64_t boots; /* power losses so far */
+    uint64_t started_us, clock_base_us;
+    int64_t skew_us;
+    uint64_t tick_at;
+    uint64_t stepped_us;  /* the last now_us that the core was given */
+    uint64_t connections; /* inbound ids given */
+    struct disk disk;
+    uint64_t disk_free_at;
+    uint64_t disk_full_until;
+    bool ready;
+    bool forgot;                        /* lost unsynced writes, and may not have recovered */
+    struct sim_event *held, **held_end; /* for a paused process, in order */
+    size_t crash_after;                 /* actions of the next step; 0: none */
+    bool crash_power, stop_asked;
+    uint64_t resumed_us;
+    const void *layout_seen;
+};
+
+struct sim {
+    uint64_t seed, now_us;
+    uint32_t broken;
+    bool print;
+    struct prng streams[STREAM_COUNT];
+    struct plan plan;
+    struct heap queue;
+    uint64_t events;
+    struct sim_node nodes[NODES_MAX];
+    unsigned node_count;
+    struct net *net;
+    struct clients *clients;
+    struct checks *checks;
+    uint64_t trace_hash, trace_lines;
+    bool healed;               /* the liveness phase: nothing fails any more */
+    struct sim_event *current; /* being fired */
+    jmp_buf failure;
+    char reason[400];
+};
+
+/* ---- run.c ---- */
+/* One seed from the beginning to the end. False: it failed, sim->reason says how. */
+bool sim_run(struct sim *sim);
+void sim_free(struct sim *sim);
+void sim_loop_until(struct sim *sim, uint64_t until_us);
+/* Ends the seed: something that must not happen has happened. */
+__attribute__((noreturn, format(printf, 2, 3))) void sim_fail(struct sim *sim, const char *format,
+                                                              ...);
+
+/* ---- events ---- */
+struct sim_event *sim_at(struct sim *sim, uint64_t at_us, sim_fire_fn *fire);
+struct sim_event *sim_at_node(struct sim *sim, uint64_t at_us, sim_fire_fn *fire,
+                              const struct sim_node *node);
+void sim_event_free(struct sim_event *event);
+uint64_t sim_between(struct sim *sim, enum stream stream, uint64_t low, uint64_t high);
+bool sim_chance(struct sim *sim, enum stream stream, unsigned thousandths);
+
+/* ---- node.c: processes ---- */
+void node_init(struct sim *sim, unsigned index, bool storing, unsigned seed_of);
+void node_start(struct sim *sim, struct sim_node *node);
+/* Ends a process; with its power a machine loses what is not synced. */
+void node_kill(struct sim *sim, struct sim_node *node);
+void node_lose_power(struct sim *sim, struct sim_node *node);
+void node_pause(struct sim *sim, struct sim_node *node);
+void node_resume(struct sim *sim, struct sim_node *node);
+/* Hands an event to the core, or keeps it while the process is paused. Takes event's references. */
+void node_deliver(struct sim *sim, struct sim_node *node, struct core_event *event);
+void node_fire(struct sim *sim, struct sim_event *event); /* delivers event->event */
+/* Runs a call of the embedding API. */
+void node_call(struct sim *sim, struct sim_node *node, uint64_t call,
+               const struct toystore_request *request);
+void node_free(struct sim_node *node);
+
+/* ---- store.c: a node's disk in time ---- */
+void store_act(struct sim *sim, struct sim_node *node, struct action *action);
+
+/* ---- net.c ---- */
+struct net *net_new(void);
+void net_free(struct net *net);
+void net_act(struct sim *sim, struct sim_node *node, struct action *action);
+void net_process_ended(struct sim *sim, struct sim_node *node, bool silent);
+void net_block(struct sim *sim, unsigned from, unsigned to, bool blocked);
+void net_heal(struct sim *sim);
+void net_break_one(struct sim *sim);
+
+/* ---- plan.c, fault.c ---- */
+void plan_draw(struct sim *sim);
+void plan_print(const struct sim *sim);
+void faults_start(struct sim *sim);
+void faults_heal(struct sim *sim);
+
+/* ---- client.c: the workload ---- */
+struct clients *clients_new(struct sim *sim);
+void clients_free(struct clients *clients);
+void clients_start(struct sim *sim);
+void clients_stop(struct sim *sim); /* no new calls */
+size_t clients_open(const struct sim *sim);
+void clients_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,
+                      const struct toystore_result *result);
+void clients_on_death(struct sim *sim, struct sim_node *node);
+void clients_check_deadlines(struct sim *sim);
+/* Reads every key at every node, strictly; true once all have been answered. */
+void clients_read_all(struct sim *sim);
+
+/* ---- check.c ---- */
+/* Does this node, which lost writes, still miss what they were? */
+bool check_forgetful(struct sim_node *node);
+/* Do all live layouts, as this node sees them, give every partition two owners or more? */
+bool check_two_owners(const struct sim_node *node);
+struct checks *checks_new(void);
+void checks_free(struct checks *checks);
+void check_step(struct sim *sim, struct sim_node *node); /* after every step of a core */
+/* NULL when it is so, else words that say what is missing: */
+const char *check_settled(struct sim *sim);  /* all nodes serve under one finished layout */
+const char *check_replicas(struct sim *sim); /* all owners keep the same */
+void check_history(struct sim *sim);
+
+/* ---- trace.c ---- */
+void trace_event(struct sim *sim, const struct sim_node *node, const struct core_event *event);
+void trace_action(struct sim *sim, const struct sim_node *node, const struct action *action);
+__attribute__((format(printf, 3, 4))) void trace_say(struct sim *sim, const struct sim_node *node,
+                                                     const char *format, ...);
+
+#endif

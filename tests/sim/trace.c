@@ -1,0 +1,134 @@
+/* trace: what happened, hashed in every run and printed in a replay. Two runs of one seed must give
+ * the same hash: else chance or memory leaks into the core. */
+#include "sim/sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "wire/frame.h"
+
+static const char *const event_names[] = {"tick",     "opened",   "closed", "frame",
+                                          "datagram", "resolved", "loaded", "committed",
+                                          "scanned",  "call",     "leave"};
+static const char *const action_names[] = {"connect", "close",  "send", "datagram", "resolve",
+                                           "load",    "commit", "scan", "reply",    "member",
+                                           "ready",   "log",    "stop"};
+
+static void hash_u64(struct sim *sim, uint64_t value)
+{
+    sim->trace_hash = hash64_seeded(slice_of(&value, sizeof value), sim->trace_hash);
+}
+
+static void hash_blob(struct sim *sim, const struct blob *blob)
+{
+    if (blob != NULL)
+        sim->trace_hash = hash64_seeded(blob_slice(blob), sim->trace_hash);
+}
+
+static void print_start(struct sim *sim, const struct sim_node *node)
+{
+    printf("%4llu.%06llu n%u ", (unsigned long long)(sim->now_us / SECOND),
+           (unsigned long long)(sim->now_us % SECOND), node->index);
+}
+
+static void print_frame(struct slice bytes)
+{
+    struct frame frame;
+    if (!frame_decode(bytes, &frame)) {
+        printf(" malformed");
+        return;
+    }
+    if (frame.type == FRAME_ANSWER)
+        printf(" answer #%u%s", frame.id, frame.failed ? " failed" : "");
+    else
+        printf(" %s #%u", wire_method_name(frame.method), frame.id);
+}
+
+static void print_bytes(struct slice bytes)
+{
+    putchar(' ');
+    for (size_t i = 0; i < bytes.size && i < 40; i++)
+        putchar(bytes.data[i] >= ' ' && bytes.data[i] < 127 ? bytes.data[i] : '.');
+}
+
+void trace_event(struct sim *sim, const struct sim_node *node, const struct core_event *event)
+{
+    hash_u64(sim, sim->now_us << 8 | node->index << 4 | (unsigned)event->type);
+    hash_u64(sim, event->conn ^ (uint64_t)(int64_t)event->status);
+    hash_blob(sim, event->bytes);
+    sim->trace_lines++;
+    if (!sim->print || event->type == EVENT_TICK)
+        return;
+    print_start(sim, node);
+    printf("<- %s", event_names[event->type]);
+    if (event->type == EVENT_FRAME)
+        print_frame(blob_slice(event->bytes));
+    else if (event->conn != 0)
+        printf(" %llx", (unsigned long long)event->conn);
+    if (event->status != 0)
+        printf(" status %d", event->status);
+    putchar('\n');
+}
+
+static void print_action(struct sim *sim, const struct sim_node *node, const struct action *action)
+{
+    print_start(sim, node);
+    if (action->type == ACTION_LOG) {
+        printf("   %s\n", action->text);
+        return;
+    }
+    printf("-> %s", action_names[action->type]);
+    if (action->type == ACTION_SEND) {
+        struct buf bytes = {0};
+        struct slice head = blob_slice(action->head), body = blob_slice(action->body);
+        buf_append(&bytes, head.data, head.size);
+        buf_append(&bytes, body.data, body.size);
+        print_frame(buf_slice(&bytes));
+        buf_free(&bytes);
+    }
+    if (action->type == ACTION_CONNECT)
+        printf(" to %s:%u", action->address.host, action->address.port);
+    if (action->key != NULL)
+        print_bytes(blob_slice(action->key));
+    if (action->type == ACTION_COMMIT) {
+        printf(" %zu%s:", action->batch.count, action->durable ? " durable" : "");
+        for (size_t i = 0; i < action->batch.count && i < 4; i++)
+            print_bytes(blob_slice(action->batch.writes[i].key));
+    }
+    if (action->text != NULL)
+        printf(" %s", action->text);
+    putchar('\n');
+}
+
+void trace_action(struct sim *sim, const struct sim_node *node, const struct action *action)
+{
+    hash_u64(sim, (unsigned)action->type);
+    hash_u64(sim, action->conn ^ action->call);
+    hash_blob(sim, action->head);
+    hash_blob(sim, action->body);
+    hash_blob(sim, action->key);
+    for (size_t i = 0; i < action->batch.count; i++) {
+        hash_blob(sim, action->batch.writes[i].key);
+        hash_blob(sim, action->batch.writes[i].value);
+    }
+    sim->trace_lines++;
+    if (sim->print && action->type != ACTION_DATAGRAM)
+        print_action(sim, node, action);
+}
+
+void trace_say(struct sim *sim, const struct sim_node *node, const char *format, ...)
+{
+    if (!sim->print)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    if (node != NULL)
+        print_start(sim, node);
+    else
+        printf("%4llu.%06llu ", (unsigned long long)(sim->now_us / SECOND),
+               (unsigned long long)(sim->now_us % SECOND));
+    printf("== ");
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+}
