@@ -25,6 +25,7 @@ struct core *core_new(const struct core_config *config)
     core->hints = hints_new(core);
     core->lead = lead_new(core);
     core->move = move_new(core);
+    core->reports = reports_new();
     return core;
 }
 
@@ -33,6 +34,7 @@ void core_free(struct core *core)
     if (core == NULL)
         return;
     boot_free(core);
+    reports_free(core->reports);
     move_free(core->move);
     lead_free(core->lead);
     hints_free(core->hints);

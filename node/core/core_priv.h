@@ -13,6 +13,7 @@
 #include "core/limits.h"
 #include "core/move.h"
 #include "core/replica.h"
+#include "core/report.h"
 #include "core/rpc.h"
 #include "core/swim.h"
 #include "core/timer.h"
@@ -53,6 +54,7 @@ struct core {
     struct hints *hints;
     struct lead *lead;
     struct move *move;
+    struct reports *reports;
 };
 
 /* Deliberately broken builds for the simulator's checkers (tests/sim/broken.def); 0 in products. */
@@ -84,9 +86,6 @@ void boot_save_identity(struct core *core);
 void boot_reset(struct core *core, const char *why);
 /* EVENT_LEAVE's last act: the directory is clean, then ACTION_STOP. */
 void boot_mark_clean(struct core *core);
-
-/* REPORT (report.c). */
-void report_handle(struct core *core, const struct rpc_request *request);
 
 /* result.c: copies for those outside. member_public borrows its strings from the member. */
 struct call_result *result_copy(const struct toystore_result *result);
