@@ -1,0 +1,331 @@
+/* fs_rename: a file is linked under its new name, then its old name is buried, each put conditional
+ * on what was seen there: a crash leaves both names, never neither (DESIGN 8). The old name's
+ * tombstone says where the file went, for publications that are under way.
+ *
+ * A directory is answered EXDEV, which mv and the like take for "copy it".
+ *
+ * Enters from ops.c; leaves to look.c and submit.c. */
+#include "fs_priv.h"
+
+#include <stdlib.h>
+
+struct renaming {
+    struct fs *fs;
+    struct slice from, to;      /* owned */
+    struct seen source, target; /* target.kind TOMBSTONE: nothing there */
+    struct toystore_op linked;  /* what stands at the new name, once it was put */
+    bool no_replace, names_added;
+    unsigned tries;
+    fs_done_fn *done;
+    void *arg;
+};
+
+static void end(struct renaming *renaming, int error)
+{
+    struct fs_answer answer = {.error = error};
+    renaming->done(renaming->arg, &answer);
+    seen_free(&renaming->source);
+    seen_free(&renaming->target);
+    slice_free(renaming->from);
+    slice_free(renaming->to);
+    free(renaming);
+}
+
+static void take(struct seen *to, const struct seen *from)
+{
+    struct seen old = *to;
+    *to = *from;
+    blob_ref(to->value);
+    blob_ref(to->extra);
+    seen_free(&old);
+}
+
+static void look_source(struct renaming *renaming);
+static void look_target(struct renaming *renaming);
+static void put_link(struct renaming *renaming);
+
+static bool again(struct renaming *renaming)
+{
+    if (++renaming->tries < CONFLICTS_MAX)
+        return true;
+    end(renaming, -ETIMEDOUT);
+    return false;
+}
+
+/* ---- here: the node goes along with its file ---- */
+
+static void moved_here(struct renaming *renaming)
+{
+    struct fs *fs = renaming->fs;
+    struct node *node = node_at(fs, renaming->from);
+    if (renaming->target.kind != TOYSTORE_TOMBSTONE)
+        fs_gone(fs, renaming->to, &renaming->target.file);
+    if (node && op_equal(&node->seen.file, &renaming->source.file)) {
+        node_rename(node, renaming->to);
+        node_expire(node);
+        struct content *content = node->content;
+        if (content && !content->reference)
+            content->name_op = renaming->linked;
+    }
+    if (renaming->target.kind == TOYSTORE_REFERENCE)
+        fs_bury_record(fs, &renaming->target.file);
+    parent_touch(fs, renaming->from);
+    parent_touch(fs, renaming->to);
+    parent_check(fs, renaming->to);
+    end(renaming, 0);
+}
+
+/* ---- the file record's names: one is added before its reference is put ---- */
+
+static void names_put(void *arg, const struct toystore_result *result)
+{
+    struct renaming *renaming = arg;
+    if (result->status == TOYSTORE_CONFLICT) {
+        if (again(renaming))
+            look_source(renaming);
+        return;
+    }
+    if (result->status != TOYSTORE_OK) {
+        end(renaming, error_of(result));
+        return;
+    }
+    renaming->names_added = true;
+    put_link(renaming);
+}
+
+/* Both names, whatever happens next: a name without a reference counts for nothing. */
+static void add_name(struct renaming *renaming)
+{
+    struct seen *source = &renaming->source;
+    struct file_record record;
+    int error = file_record_decode(blob_slice(source->value), &source->file, &record);
+    if (error < 0) {
+        end(renaming, -EIO);
+        return;
+    }
+    struct slice names[2] = {renaming->from, renaming->to};
+    struct slice *old_names = record.names;
+    record.names = names;
+    record.name_count = 2;
+    struct buf value = {0};
+    file_record_encode(&value, &record);
+    record.names = old_names;
+    file_record_free(&record);
+    struct file_key key;
+    file_record_key(&key, &source->file);
+    struct toystore_request request = {.type = TOYSTORE_PUT,
+                                       .key = bytes_of(file_key_slice(&key)),
+                                       .condition = TOYSTORE_IF_MATCH,
+                                       .match = &source->record_op,
+                                       .match_count = 1,
+                                       .exclusive = true,
+                                       .change = TOYSTORE_SET,
+                                       .kind = TOYSTORE_INTERNAL,
+                                       .attributes = source->attributes,
+                                       .value = bytes_of(buf_slice(&value))};
+    request.attributes.file = source->file;
+    fs_submit(renaming->fs, &request, names_put, renaming);
+    buf_free(&value);
+}
+
+/* ---- bury the old name ---- */
+
+static void buried(void *arg, const struct toystore_result *result)
+{
+    struct renaming *renaming = arg;
+    if (result->status == TOYSTORE_CONFLICT) { /* published to meanwhile: copy that */
+        if (again(renaming))
+            look_source(renaming);
+        return;
+    }
+    if (result->status != TOYSTORE_OK) {
+        end(renaming, error_of(result));
+        return;
+    }
+    moved_here(renaming);
+}
+
+static void bury_source(struct renaming *renaming)
+{
+    struct seen *source = &renaming->source;
+    struct blob *moves = moves_add(source->extra, &source->file, renaming->to);
+    struct toystore_request request = {.type = TOYSTORE_PUT,
+                                       .key = bytes_of(renaming->from),
+                                       .condition = TOYSTORE_IF_MATCH,
+                                       .match = &source->op,
+                                       .match_count = 1,
+                                       .exclusive = true,
+                                       .change = TOYSTORE_DELETE,
+                                       .extra = bytes_of(blob_slice(moves))};
+    fs_submit(renaming->fs, &request, buried, renaming);
+    blob_unref(&moves);
+}
+
+/* ---- link the new name ---- */
+
+static void linked(void *arg, const struct toystore_result *result)
+{
+    struct renaming *renaming = arg;
+    if (result->status == TOYSTORE_CONFLICT) {
+        if (again(renaming))
+            look_target(renaming);
+        return;
+    }
+    if (result->status != TOYSTORE_OK) {
+        end(renaming, error_of(result));
+        return;
+    }
+    renaming->linked = result->op;
+    bury_source(renaming);
+}
+
+static void put_link(struct renaming *renaming)
+{
+    struct fs *fs = renaming->fs;
+    struct seen *source = &renaming->source;
+    if (source->kind == TOYSTORE_REFERENCE && !renaming->names_added) {
+        add_name(renaming);
+        return;
+    }
+    bool again_over_ours = !op_none(&renaming->linked);
+    bool absent = !again_over_ours && renaming->target.kind == TOYSTORE_TOMBSTONE;
+    struct toystore_request request = {
+        .type = TOYSTORE_PUT,
+        .key = bytes_of(renaming->to),
+        .condition = absent ? TOYSTORE_IF_ABSENT : TOYSTORE_IF_MATCH,
+        .match = again_over_ours ? &renaming->linked : &renaming->target.op,
+        .match_count = absent ? 0 : 1,
+        .exclusive = true,
+        .change = TOYSTORE_SET,
+        .kind = source->kind,
+        .attributes = source->attributes,
+        .extra = bytes_of(blob_slice(renaming->target.extra)),
+    };
+    if (source->kind != TOYSTORE_REFERENCE)
+        request.value = bytes_of(blob_slice(source->value));
+    request.attributes.file = source->file;
+    request.attributes.ctime_ns = fs_wall_ns(fs);
+    fs_submit(fs, &request, linked, renaming);
+}
+
+/* ---- what stands there ---- */
+
+static void target_seen(void *arg, int error, const struct seen *seen)
+{
+    struct renaming *renaming = arg;
+    if (error == -ENOENT) {
+        take(&renaming->target, seen);
+        renaming->target.kind = TOYSTORE_TOMBSTONE;
+        renaming->linked = (struct toystore_op){0};
+        put_link(renaming);
+        return;
+    }
+    bool ours = error == 0 && op_equal(&seen->file, &renaming->source.file);
+    if (error == 0 && seen->kind == TOYSTORE_DIRECTORY)
+        error = -EISDIR;
+    if (error == 0 && renaming->no_replace && !ours)
+        error = -EEXIST;
+    if (error < 0) {
+        end(renaming, error);
+        return;
+    }
+    if (ours) { /* two names that an interrupted rename left, or our own put: go on from there */
+        renaming->linked = seen->op;
+        renaming->target.kind = TOYSTORE_TOMBSTONE;
+    } else {
+        renaming->linked = (struct toystore_op){0};
+        take(&renaming->target, seen);
+    }
+    put_link(renaming);
+}
+
+static void look_target(struct renaming *renaming)
+{
+    look(renaming->fs, renaming->to, target_seen, renaming);
+}
+
+static void source_seen(void *arg, int error, const struct seen *seen)
+{
+    struct renaming *renaming = arg;
+    bool linked_before = !op_none(&renaming->linked);
+    if (error == -ENOENT && linked_before) { /* somebody else took the old name away */
+        moved_here(renaming);
+        return;
+    }
+    if (error == 0 && seen->kind == TOYSTORE_DIRECTORY)
+        error = -EXDEV;
+    if (error == 0 && linked_before && !op_equal(&seen->file, &renaming->source.file)) {
+        moved_here(renaming);
+        return;
+    }
+    if (error < 0) {
+        end(renaming, error);
+        return;
+    }
+    take(&renaming->source, seen);
+    if (linked_before)
+        put_link(renaming);
+    else
+        look_target(renaming);
+}
+
+static void look_source(struct renaming *renaming)
+{
+    look(renaming->fs, renaming->from, source_seen, renaming);
+}
+
+static void source_published(void *arg, int error)
+{
+    struct renaming *renaming = arg;
+    if (error < 0)
+        end(renaming, error);
+    else
+        look_source(renaming);
+}
+
+enum { NO_REPLACE = 1 }; /* RENAME_NOREPLACE of renameat2(2) */
+
+void fs_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_parent_id,
+               const char *new_name, unsigned flags, fs_done_fn *done, void *arg)
+{
+    const struct node *parent = node_get(fs, parent_id);
+    const struct node *new_parent = node_get(fs, new_parent_id);
+    struct slice from = {0}, to = {0};
+    int error = 0;
+    if (parent == NULL || new_parent == NULL)
+        error = -ESTALE;
+    else if (flags & ~(unsigned)NO_REPLACE)
+        error = -EINVAL;
+    else if (control_name(parent, name) || control_name(new_parent, new_name))
+        error = -EPERM;
+    if (error == 0)
+        error = name_join(parent->key, slice_str(name), &from);
+    if (error == 0)
+        error = name_join(new_parent->key, slice_str(new_name), &to);
+    if (error < 0) {
+        slice_free(from);
+        answer_error(error, done, arg);
+        return;
+    }
+    struct renaming *renaming = base_alloc(sizeof *renaming);
+    *renaming = (struct renaming){.fs = fs, .from = from, .to = to, .done = done, .arg = arg};
+    renaming->no_replace = (flags & NO_REPLACE) != 0;
+    struct node *node = node_at(fs, from), *target = node_at(fs, to);
+    if (node && node->content && (content_dirty(node->content) || node->content->publishing)) {
+        content_publish(node->content, source_published, renaming);
+        return;
+    }
+    if (node == NULL || !node_fresh(node) || node->seen.value == NULL) {
+        look_source(renaming);
+        return;
+    }
+    if (target && node_fresh(target) && target->seen.kind != TOYSTORE_DIRECTORY &&
+        node->seen.kind != TOYSTORE_DIRECTORY && !renaming->no_replace &&
+        !op_equal(&node->seen.file, &target->seen.file) && target->content == NULL) {
+        take(&renaming->source, &node->seen);
+        take(&renaming->target, &target->seen);
+        put_link(renaming);
+        return;
+    }
+    source_seen(renaming, 0, &node->seen);
+}
