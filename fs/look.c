@@ -63,8 +63,9 @@ static void got_name(void *arg, const struct toystore_result *result)
 {
     struct looking *looking = arg;
     struct seen *seen = &looking->seen;
-    if (result->status != TOYSTORE_OK || result->version_count == 0) {
-        end(looking, result->status == TOYSTORE_OK ? -ENOENT : error_of(result));
+    bool asked = result->status == TOYSTORE_OK || result->status == TOYSTORE_NOT_FOUND;
+    if (!asked || result->version_count == 0) { /* a tombstone may come with NOT_FOUND */
+        end(looking, asked ? -ENOENT : error_of(result));
         return;
     }
     const struct toystore_version *version = &result->versions[0];

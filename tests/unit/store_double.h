@@ -1,0 +1,317 @@
+/* A store for tests of the file layer: keys with one version each, conditions as PROTOCOL has
+ * them, answers and timers only when the test pumps, time that only the test moves. Several file
+ * systems may stand on one double, as mounts of one cluster do. */
+#ifndef TOYSTORE_TEST_STORE_DOUBLE_H
+#define TOYSTORE_TEST_STORE_DOUBLE_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "../../fs/fs.h"
+#include "../../fs/fs_priv.h"
+
+#include <stdlib.h>
+
+struct double_version {
+    struct toystore_op op;
+    enum toystore_kind kind;
+    struct toystore_attributes attributes;
+    struct blob *value, *extra;
+};
+
+struct double_answer {
+    struct list link;
+    toystore_done_fn *done;
+    void *arg;
+    enum toystore_status status;
+    struct double_version version; /* a copy that holds references */
+    bool has_version;
+    struct toystore_op op;
+    struct toystore_entry *entries;
+    size_t entry_count;
+    bool more;
+};
+
+struct double_timer {
+    struct list link;
+    uint64_t id, at_ns;
+    void (*fire)(void *arg);
+    void *arg;
+};
+
+static struct {
+    struct map versions; /* key -> struct double_version */
+    struct list answers, timers;
+    uint64_t now_ns, ops, timer_ids;
+    enum toystore_status put_fails; /* every put of a name ends so; OK: none does */
+    enum toystore_status store_fails, get_fails;
+    size_t puts, gets, stores, fetches;
+} store;
+
+static void double_free_version(struct double_version *version)
+{
+    blob_unref(&version->value);
+    blob_unref(&version->extra);
+    free(version);
+}
+
+static bool double_matches(const struct toystore_request *request,
+                           const struct double_version *version)
+{
+    bool there = version && version->kind != TOYSTORE_TOMBSTONE;
+    if (request->condition == TOYSTORE_IF_ABSENT)
+        return !there;
+    if (request->condition == TOYSTORE_ALWAYS)
+        return true;
+    if (!there)
+        return request->match_count == 0;
+    for (size_t i = 0; i < request->match_count; i++)
+        if (op_equal(&request->match[i], &version->op))
+            return true;
+    return false;
+}
+
+static enum toystore_status double_put(const struct toystore_request *request,
+                                       struct toystore_op *ret_op)
+{
+    struct slice key = slice_from(request->key);
+    store.puts++;
+    if (store.put_fails != TOYSTORE_OK)
+        return store.put_fails;
+    struct double_version *old = map_get(&store.versions, key);
+    if (!double_matches(request, old))
+        return TOYSTORE_CONFLICT;
+    if (request->change == TOYSTORE_TOUCH) {
+        if (old == NULL || old->kind == TOYSTORE_TOMBSTONE)
+            return TOYSTORE_NOT_FOUND;
+        if (old->attributes.mtime_ns < request->attributes.mtime_ns)
+            old->attributes.mtime_ns = request->attributes.mtime_ns;
+        old->op.sequence = ++store.ops;
+        return TOYSTORE_OK;
+    }
+    struct double_version *version = base_alloc(sizeof *version);
+    version->op.session[0] = 9;
+    version->op.sequence = ++store.ops;
+    version->kind = request->change == TOYSTORE_DELETE ? TOYSTORE_TOMBSTONE : request->kind;
+    version->attributes = request->attributes;
+    version->value = blob_copy(slice_from(request->value));
+    version->extra = blob_copy(slice_from(request->extra));
+    if (old)
+        double_free_version(old);
+    map_put(&store.versions, key, version);
+    *ret_op = version->op;
+    return TOYSTORE_OK;
+}
+
+static int double_entry_order(const void *a, const void *b)
+{
+    const struct toystore_entry *x = a, *y = b;
+    return (x->cookie > y->cookie) - (x->cookie < y->cookie);
+}
+
+static void double_list(const struct toystore_request *request, struct double_answer *answer)
+{
+    answer->entries = base_alloc((store.versions.count + 1) * sizeof *answer->entries);
+    MAP_EACH(entry, &store.versions)
+    {
+        const struct double_version *version = entry->value;
+        struct slice key = map_key(entry), name = key_last_of(key);
+        uint64_t cookie = (hash64(name) >> 1) | 8;
+        if (version->kind == TOYSTORE_TOMBSTONE || cookie <= request->after ||
+            !slice_equal(key_parent_of(key), slice_from(request->key)))
+            continue;
+        answer->entries[answer->entry_count++] =
+            (struct toystore_entry){.name = {base_string(name), name.size},
+                                    .cookie = cookie,
+                                    .kind = version->kind,
+                                    .op = version->op,
+                                    .attributes = version->attributes};
+    }
+    qsort(answer->entries, answer->entry_count, sizeof *answer->entries, double_entry_order);
+    size_t limit = request->limit ? request->limit : 1000;
+    answer->more = answer->entry_count > limit;
+    while (answer->entry_count > limit)
+        slice_free(slice_from(answer->entries[--answer->entry_count].name));
+}
+
+static void double_get(struct slice key, struct double_answer *answer)
+{
+    const struct double_version *version = map_get(&store.versions, key);
+    answer->status = TOYSTORE_NOT_FOUND;
+    if (version == NULL)
+        return;
+    if (version->kind != TOYSTORE_TOMBSTONE)
+        answer->status = TOYSTORE_OK;
+    answer->version = *version;
+    blob_ref(answer->version.value);
+    blob_ref(answer->version.extra);
+    answer->has_version = true;
+}
+
+static int double_submit(void *arg, const struct toystore_request *request, toystore_done_fn *done,
+                         void *done_arg)
+{
+    (void)arg;
+    struct double_answer *answer = base_alloc(sizeof *answer);
+    *answer = (struct double_answer){.done = done, .arg = done_arg};
+    switch (request->type) {
+    case TOYSTORE_PUT:
+        answer->status = double_put(request, &answer->op);
+        break;
+    case TOYSTORE_STORE:
+        store.stores++;
+        struct toystore_request put = *request;
+        put.condition = TOYSTORE_ALWAYS;
+        put.change = TOYSTORE_SET;
+        answer->status = store.store_fails ? store.store_fails : double_put(&put, &answer->op);
+        break;
+    case TOYSTORE_GET:
+        store.gets++;
+        double_get(slice_from(request->key), answer);
+        if (store.get_fails)
+            answer->status = store.get_fails;
+        break;
+    case TOYSTORE_FETCH:
+        store.fetches++;
+        double_get(slice_from(request->key), answer);
+        break;
+    case TOYSTORE_LIST:
+        double_list(request, answer);
+        break;
+    case TOYSTORE_SYNC:
+        break;
+    }
+    list_push_back(&store.answers, &answer->link);
+    return 0;
+}
+
+static bool double_answer_one(void)
+{
+    struct list *link = list_pop_front(&store.answers);
+    if (link == NULL)
+        return false;
+    struct double_answer *answer = container_of(link, struct double_answer, link);
+    struct toystore_version version = {.op = answer->version.op,
+                                       .kind = answer->version.kind,
+                                       .attributes = answer->version.attributes,
+                                       .value = bytes_of(blob_slice(answer->version.value)),
+                                       .extra = bytes_of(blob_slice(answer->version.extra))};
+    struct toystore_result result = {.status = answer->status,
+                                     .message = "",
+                                     .versions = &version,
+                                     .version_count = answer->has_version,
+                                     .op = answer->op,
+                                     .entries = answer->entries,
+                                     .entry_count = answer->entry_count,
+                                     .more = answer->more};
+    answer->done(answer->arg, &result);
+    for (size_t i = 0; i < answer->entry_count; i++)
+        slice_free(slice_from(answer->entries[i].name));
+    free(answer->entries);
+    blob_unref(&answer->version.value);
+    blob_unref(&answer->version.extra);
+    free(answer);
+    return true;
+}
+
+/* Answers all that was asked. */
+static void pump(void)
+{
+    while (double_answer_one())
+        ;
+}
+
+/* Lets time pass, and what falls due in it happen. */
+static void pass_ms(uint64_t ms)
+{
+    uint64_t until = store.now_ns + ms * 1000000;
+    for (;;) {
+        pump();
+        struct double_timer *next = NULL;
+        LIST_EACH(link, &store.timers)
+        {
+            struct double_timer *timer = container_of(link, struct double_timer, link);
+            if (timer->at_ns <= until && (next == NULL || timer->at_ns < next->at_ns))
+                next = timer;
+        }
+        if (next == NULL)
+            break;
+        store.now_ns = max_u64(store.now_ns, next->at_ns);
+        list_remove(&next->link);
+        next->fire(next->arg);
+        free(next);
+    }
+    store.now_ns = until;
+}
+
+static struct toystore_op double_op_new(void *arg)
+{
+    (void)arg;
+    struct toystore_op op = {.session = {7}, .sequence = ++store.ops};
+    return op;
+}
+
+static uint64_t double_after(void *arg, unsigned ms, void (*fire)(void *), void *fire_arg)
+{
+    (void)arg;
+    struct double_timer *timer = base_alloc(sizeof *timer);
+    *timer = (struct double_timer){.id = ++store.timer_ids,
+                                   .at_ns = store.now_ns + (uint64_t)ms * 1000000,
+                                   .fire = fire,
+                                   .arg = fire_arg};
+    list_push_back(&store.timers, &timer->link);
+    return timer->id;
+}
+
+static void double_cancel(void *arg, uint64_t id)
+{
+    (void)arg;
+    LIST_EACH(link, &store.timers)
+    {
+        struct double_timer *timer = container_of(link, struct double_timer, link);
+        if (timer->id != id)
+            continue;
+        list_remove(link);
+        free(timer);
+    }
+}
+
+static uint64_t double_now_ns(void *arg)
+{
+    (void)arg;
+    return store.now_ns;
+}
+
+static int64_t double_wall_ns(void *arg)
+{
+    (void)arg;
+    return (int64_t)store.now_ns;
+}
+
+static const struct store_face double_face = {
+    .submit = double_submit,
+    .op_new = double_op_new,
+    .after = double_after,
+    .cancel = double_cancel,
+    .now_ns = double_now_ns,
+    .wall_ns = double_wall_ns,
+};
+
+static void store_open(void)
+{
+    memset(&store, 0, sizeof store);
+    list_init(&store.answers);
+    list_init(&store.timers);
+    store.now_ns = 1000000000;
+}
+
+static void store_close(void)
+{
+    MAP_EACH(entry, &store.versions)
+    double_free_version(entry->value);
+    map_free(&store.versions);
+    LIST_EACH(link, &store.timers)
+    free(container_of(link, struct double_timer, link));
+}
+
+#endif

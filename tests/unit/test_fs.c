@@ -1,0 +1,605 @@
+/* fs: the file system over a double of the store: what a shell, an editor and two mounts do. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "store_double.h"
+
+#include <fcntl.h>
+
+static struct fs *a, *b; /* two mounts of one cluster */
+
+/* The last answer of a call, kept. */
+static struct {
+    bool given;
+    struct fs_answer answer;
+    char bytes[1 << 20];
+    size_t size;
+} last;
+
+static void keep(void *arg, const struct fs_answer *answer)
+{
+    (void)arg;
+    last.given = true;
+    last.answer = *answer;
+    last.size = 0;
+    for (size_t i = 0; i < answer->iov_count; i++) {
+        memcpy(last.bytes + last.size, answer->iov[i].iov_base, answer->iov[i].iov_len);
+        last.size += answer->iov[i].iov_len;
+    }
+    if (answer->text)
+        snprintf(last.bytes, sizeof last.bytes, "%s", answer->text);
+}
+
+static int ended(void)
+{
+    pump();
+    assert_true(last.given);
+    last.given = false;
+    return last.answer.error;
+}
+
+static const struct fs_caller user = {1000, 1000};
+
+static uint64_t lookup(struct fs *fs, const char *name)
+{
+    fs_lookup(fs, FS_ROOT, name, keep, NULL);
+    return ended() == 0 ? last.answer.node : 0;
+}
+
+/* open(2) as the kernel does it. */
+static uint64_t open_file(struct fs *fs, const char *name, int flags)
+{
+    uint64_t node = (flags & O_EXCL) ? 0 : lookup(fs, name);
+    if (node)
+        fs_open(fs, node, flags & ~O_CREAT, user, keep, NULL);
+    else if (flags & O_CREAT)
+        fs_create(fs, FS_ROOT, name, 0644, flags, user, keep, NULL);
+    else
+        return 0;
+    return ended() == 0 ? last.answer.handle : 0;
+}
+
+static int write_at(struct fs *fs, uint64_t handle, uint64_t offset, const char *text, int flags)
+{
+    fs_write(fs, handle, offset, slice_str(text), flags, keep, NULL);
+    return ended();
+}
+
+static int flush(struct fs *fs, uint64_t handle)
+{
+    fs_flush(fs, handle, keep, NULL);
+    return ended();
+}
+
+static void release(struct fs *fs, uint64_t handle)
+{
+    fs_release(fs, handle, keep, NULL);
+    ended();
+}
+
+static const char *cat(struct fs *fs, const char *name)
+{
+    uint64_t handle = open_file(fs, name, O_RDONLY);
+    if (handle == 0)
+        return "(none)";
+    fs_read(fs, handle, 0, 1000, keep, NULL);
+    int error = ended();
+    size_t size = last.size;
+    release(fs, handle);
+    if (error < 0)
+        return "(error)";
+    last.bytes[size] = 0;
+    return last.bytes;
+}
+
+/* echo text > name, or >> name: what bash sends. The result is that of the WRITE. */
+static int echo(struct fs *fs, const char *text, const char *name, int how)
+{
+    uint64_t handle = open_file(fs, name, O_WRONLY | O_CREAT | how);
+    assert_true(handle != 0);
+    flush(fs, handle);
+    int error = write_at(fs, handle, 0, text, how & O_APPEND);
+    flush(fs, handle);
+    release(fs, handle);
+    return error;
+}
+
+static void writes_are_read_in_both_mounts(void **state)
+{
+    (void)state;
+    assert_int_equal(echo(a, "hello", "f", O_TRUNC), 0);
+    assert_string_equal(cat(a, "f"), "hello");
+    assert_string_equal(cat(b, "f"), "hello");
+    assert_int_equal(echo(b, "bye", "f", O_TRUNC), 0);
+    assert_string_equal(cat(a, "f"), "bye");
+    assert_string_equal(cat(a, "nothing"), "(none)");
+}
+
+static void a_redirection_never_shows_an_empty_file(void **state)
+{
+    (void)state;
+    echo(a, "old", "f", O_TRUNC);
+    uint64_t handle = open_file(a, "f", O_WRONLY | O_TRUNC);
+    assert_string_equal(cat(a, "f"), "old");
+    assert_string_equal(cat(b, "f"), "old");
+    flush(a, handle);
+    assert_string_equal(cat(a, "f"), "old");
+    assert_string_equal(cat(b, "f"), "old");
+    assert_int_equal(write_at(a, handle, 0, "new", 0), 0);
+    assert_string_equal(cat(a, "f"), "new");
+    assert_string_equal(cat(b, "f"), "new");
+    flush(a, handle);
+    release(a, handle);
+    assert_string_equal(cat(a, "f"), "new");
+}
+
+static void an_empty_redirection_empties(void **state)
+{
+    (void)state;
+    echo(a, "old", "f", O_TRUNC);
+    uint64_t handle = open_file(a, "f", O_WRONLY | O_TRUNC);
+    flush(a, handle);
+    assert_string_equal(cat(b, "f"), "old");
+    flush(a, handle);
+    assert_string_equal(cat(b, "f"), "");
+    release(a, handle);
+    /* and a new one is there at its first flush */
+    handle = open_file(a, "g", O_WRONLY | O_CREAT | O_TRUNC);
+    assert_string_equal(cat(b, "g"), "(none)");
+    flush(a, handle);
+    assert_string_equal(cat(b, "g"), "");
+    release(a, handle);
+}
+
+static void no_quorum_fails_the_write_and_keeps_the_old(void **state)
+{
+    (void)state;
+    echo(a, "old", "f", O_TRUNC);
+    store.put_fails = TOYSTORE_NOT_APPLIED;
+    assert_int_equal(echo(a, "new", "f", O_TRUNC), -EIO);
+    store.put_fails = TOYSTORE_OK;
+    pass_ms(10000);
+    assert_string_equal(cat(a, "f"), "old");
+    assert_string_equal(cat(b, "f"), "old");
+    store.get_fails = TOYSTORE_UNAVAILABLE;
+    assert_int_equal(lookup(a, "f"), 0);
+    assert_int_equal(last.answer.error, -EIO);
+}
+
+static void other_programs_hear_of_it_at_flush(void **state)
+{
+    (void)state;
+    uint64_t handle = open_file(a, "f", O_WRONLY | O_CREAT);
+    size_t puts = store.puts;
+    assert_int_equal(write_at(a, handle, 0, "one", 0), 0);
+    assert_int_equal(write_at(a, handle, 3, "two", 0), 0);
+    assert_int_equal(store.puts, puts);
+    store.put_fails = TOYSTORE_NO_SPACE;
+    assert_int_equal(flush(a, handle), -ENOSPC);
+    store.put_fails = TOYSTORE_OK;
+    release(a, handle);
+    assert_string_equal(cat(a, "f"), "(none)");
+}
+
+static void creating_writing_and_closing_is_one_put(void **state)
+{
+    (void)state;
+    uint64_t handle = open_file(a, "f", O_WRONLY | O_CREAT);
+    write_at(a, handle, 0, "one", 0);
+    size_t puts = store.puts;
+    assert_int_equal(flush(a, handle), 0);
+    assert_int_equal(store.puts, puts + 1);
+    release(a, handle);
+    assert_string_equal(cat(b, "f"), "one");
+}
+
+static void appends_of_two_mounts_lose_no_line(void **state)
+{
+    (void)state;
+    echo(a, "0", "log", O_APPEND);
+    uint64_t handle = open_file(a, "log", O_WRONLY | O_APPEND);
+    flush(a, handle);
+    assert_int_equal(echo(b, "1", "log", O_APPEND), 0);
+    assert_int_equal(write_at(a, handle, 1, "2", O_APPEND), 0);
+    assert_int_equal(echo(b, "3", "log", O_APPEND), 0);
+    assert_int_equal(write_at(a, handle, 1, "4", O_APPEND), 0);
+    release(a, handle);
+    assert_string_equal(cat(a, "log"), "01234");
+}
+
+static void a_first_append_finds_the_file_of_another(void **state)
+{
+    (void)state;
+    uint64_t handle = open_file(a, "log", O_WRONLY | O_CREAT | O_APPEND);
+    assert_int_equal(write_at(a, handle, 0, "a", O_APPEND), 0);
+    assert_int_equal(echo(b, "b", "log", O_APPEND), 0);
+    assert_int_equal(flush(a, handle), 0);
+    release(a, handle);
+    assert_string_equal(cat(a, "log"), "ba");
+}
+
+static void a_reader_keeps_its_version(void **state)
+{
+    (void)state;
+    echo(a, "old version", "f", O_TRUNC);
+    uint64_t handle = open_file(b, "f", O_RDONLY);
+    echo(a, "new", "f", O_TRUNC);
+    assert_string_equal(cat(b, "f"), "new");
+    fs_read(b, handle, 0, 100, keep, NULL);
+    ended();
+    last.bytes[last.size] = 0;
+    assert_string_equal(last.bytes, "old version");
+    release(b, handle);
+}
+
+static void a_reader_follows_what_only_grows(void **state)
+{
+    (void)state;
+    echo(a, "one", "f", O_TRUNC);
+    uint64_t node = lookup(b, "f");
+    uint64_t handle = open_file(b, "f", O_RDONLY);
+    echo(a, "two", "f", O_APPEND);
+    pass_ms(100);
+    fs_getattr(b, node, handle, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_int_equal(last.answer.attr.st_size, 6);
+    fs_read(b, handle, 3, 100, keep, NULL);
+    ended();
+    last.bytes[last.size] = 0;
+    assert_string_equal(last.bytes, "two");
+    release(b, handle);
+}
+
+static void exclusive_creates_have_one_winner(void **state)
+{
+    (void)state;
+    uint64_t handle = open_file(a, "lock", O_WRONLY | O_CREAT | O_EXCL);
+    assert_true(handle != 0);
+    assert_int_equal(open_file(b, "lock", O_WRONLY | O_CREAT | O_EXCL), 0);
+    assert_int_equal(last.answer.error, -EEXIST);
+    release(a, handle);
+}
+
+static void fill(uint8_t *bytes, size_t size, unsigned seed)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)((i * 2654435761u + seed) >> 7);
+}
+
+static void write_large(struct fs *fs, const char *name, uint8_t *bytes, size_t size)
+{
+    uint64_t handle = open_file(fs, name, O_WRONLY | O_CREAT | O_TRUNC);
+    for (size_t at = 0; at < size; at += 100000) {
+        fs_write(fs, handle, at, slice_of(bytes + at, min_size(100000, size - at)), 0, keep, NULL);
+        assert_int_equal(ended(), 0);
+    }
+    assert_int_equal(flush(fs, handle), 0);
+    release(fs, handle);
+}
+
+static void check_large(struct fs *fs, const char *name, const uint8_t *bytes, size_t size)
+{
+    uint64_t handle = open_file(fs, name, O_RDONLY);
+    assert_true(handle != 0);
+    for (size_t at = 0; at <= size; at += 130000) {
+        fs_read(fs, handle, at, 130000, keep, NULL);
+        assert_int_equal(ended(), 0);
+        size_t expected = min_size(130000, size - at);
+        assert_int_equal(last.size, expected);
+        assert_memory_equal(last.bytes, bytes + at, expected);
+    }
+    release(fs, handle);
+}
+
+static void large_files_are_chunks_and_pages(void **state)
+{
+    (void)state;
+    size_t size = 30 << 20;
+    uint8_t *bytes = base_alloc(size);
+    fill(bytes, size, 1);
+    write_large(a, "big", bytes, size);
+    assert_true(store.stores > 115);
+    check_large(a, "big", bytes, size);
+    check_large(b, "big", bytes, size);
+    /* a change in the middle is a patch of the record */
+    size_t stores = store.stores;
+    uint64_t handle = open_file(b, "big", O_RDWR);
+    assert_int_equal(write_at(b, handle, 1000000, "in the middle", 0), 0);
+    assert_int_equal(flush(b, handle), 0);
+    release(b, handle);
+    memcpy(bytes + 1000000, "in the middle", 13);
+    assert_true(store.stores <= stores + 1);
+    check_large(a, "big", bytes, size);
+    /* and a replacement shows the old until it is whole */
+    fill(bytes, size, 2);
+    write_large(a, "big", bytes, 3 << 20);
+    check_large(b, "big", bytes, 3 << 20);
+    free(bytes);
+}
+
+static void large_replacements_show_the_old_until_flushed(void **state)
+{
+    (void)state;
+    size_t size = 1 << 20;
+    uint8_t *bytes = base_alloc(size), *next = base_alloc(size);
+    fill(bytes, size, 1);
+    fill(next, size, 2);
+    write_large(a, "big", bytes, size);
+    uint64_t handle = open_file(a, "big", O_WRONLY | O_TRUNC);
+    fs_write(a, handle, 0, slice_of(next, size / 2), 0, keep, NULL);
+    ended();
+    pass_ms(20000);
+    check_large(a, "big", bytes, size);
+    check_large(b, "big", bytes, size);
+    fs_write(a, handle, size / 2, slice_of(next + size / 2, size / 2), 0, keep, NULL);
+    ended();
+    flush(a, handle);
+    check_large(a, "big", next, size);
+    check_large(b, "big", next, size);
+    release(a, handle);
+    free(bytes);
+    free(next);
+}
+
+static void a_small_file_that_grows_becomes_a_reference(void **state)
+{
+    (void)state;
+    echo(a, "small", "f", O_TRUNC);
+    uint64_t reader = open_file(b, "f", O_WRONLY | O_APPEND);
+    flush(b, reader);
+    size_t size = 200000;
+    uint8_t *bytes = base_alloc(size + 10);
+    fill(bytes, size, 3);
+    write_large(a, "f", bytes, size);
+    assert_int_equal(write_at(b, reader, 0, "tail", O_APPEND), 0);
+    memcpy(bytes + size, "tail", 4);
+    release(b, reader);
+    check_large(a, "f", bytes, size + 4);
+    free(bytes);
+}
+
+static void a_chunk_that_cannot_be_stored_is_told(void **state)
+{
+    (void)state;
+    size_t size = 1 << 20;
+    uint8_t *bytes = base_alloc(size);
+    uint64_t handle = open_file(a, "f", O_WRONLY | O_CREAT);
+    flush(a, handle);
+    store.store_fails = TOYSTORE_NO_SPACE;
+    fs_write(a, handle, 0, slice_of(bytes, size), 0, keep, NULL);
+    ended();
+    assert_int_equal(flush(a, handle), -ENOSPC);
+    store.store_fails = TOYSTORE_OK;
+    release(a, handle);
+    assert_string_equal(cat(b, "f"), "");
+    free(bytes);
+}
+
+static void renamed_files_keep_their_handles(void **state)
+{
+    (void)state;
+    echo(a, "text", "old", O_TRUNC);
+    uint64_t handle = open_file(b, "old", O_WRONLY | O_APPEND);
+    flush(b, handle);
+    fs_rename(a, FS_ROOT, "old", FS_ROOT, "new", 0, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_string_equal(cat(b, "old"), "(none)");
+    assert_int_equal(write_at(b, handle, 0, " more", O_APPEND), 0);
+    release(b, handle);
+    assert_string_equal(cat(a, "new"), "text more");
+    echo(a, "x", "other", O_TRUNC);
+    fs_rename(a, FS_ROOT, "other", FS_ROOT, "new", 1, keep, NULL);
+    assert_int_equal(ended(), -EEXIST);
+    fs_rename(a, FS_ROOT, "other", FS_ROOT, "new", 2, keep, NULL);
+    assert_int_equal(ended(), -EINVAL);
+    fs_rename(a, FS_ROOT, "other", FS_ROOT, "new", 0, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_string_equal(cat(b, "new"), "x");
+}
+
+static void unlinked_files_are_read_on(void **state)
+{
+    (void)state;
+    echo(a, "text", "f", O_TRUNC);
+    uint64_t handle = open_file(a, "f", O_RDWR);
+    fs_unlink(a, FS_ROOT, "f", keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_string_equal(cat(a, "f"), "(none)");
+    assert_int_equal(write_at(a, handle, 4, "more", 0), 0);
+    assert_int_equal(flush(a, handle), 0);
+    fs_read(a, handle, 0, 100, keep, NULL);
+    ended();
+    last.bytes[last.size] = 0;
+    assert_string_equal(last.bytes, "textmore");
+    release(a, handle);
+    assert_string_equal(cat(b, "f"), "(none)");
+}
+
+static void a_remote_unlink_is_not_undone_by_a_close(void **state)
+{
+    (void)state;
+    echo(a, "text", "f", O_TRUNC);
+    uint64_t handle = open_file(a, "f", O_WRONLY);
+    write_at(a, handle, 0, "TEXT", 0);
+    lookup(b, "f");
+    fs_unlink(b, FS_ROOT, "f", keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_int_equal(flush(a, handle), 0);
+    release(a, handle);
+    assert_string_equal(cat(b, "f"), "(none)");
+}
+
+static size_t listed;
+static char listed_names[4096];
+
+static bool note_entry(void *arg, const char *name, const struct stat *attr, uint64_t next)
+{
+    (void)arg;
+    (void)attr;
+    (void)next;
+    listed++;
+    strcat(listed_names, name);
+    strcat(listed_names, " ");
+    return true;
+}
+
+static void list_root(struct fs *fs)
+{
+    listed = 0;
+    listed_names[0] = 0;
+    fs_opendir(fs, FS_ROOT, keep, NULL);
+    ended();
+    uint64_t handle = last.answer.handle;
+    fs_readdir(fs, handle, 0, note_entry, keep, NULL);
+    assert_int_equal(ended(), 0);
+    fs_releasedir(fs, handle);
+}
+
+static void directories_come_and_go(void **state)
+{
+    (void)state;
+    fs_mkdir(a, FS_ROOT, "d", 0755, user, keep, NULL);
+    assert_int_equal(ended(), 0);
+    uint64_t directory = last.answer.node;
+    fs_mkdir(b, FS_ROOT, "d", 0755, user, keep, NULL);
+    assert_int_equal(ended(), -EEXIST);
+    fs_create(a, directory, "f", 0644, O_WRONLY, user, keep, NULL);
+    assert_int_equal(ended(), 0);
+    uint64_t handle = last.answer.handle;
+    flush(a, handle);
+    release(a, handle);
+    fs_rmdir(b, FS_ROOT, "d", keep, NULL);
+    assert_int_equal(ended(), -ENOTEMPTY);
+    list_root(b);
+    assert_string_equal(listed_names, ". .. d ");
+    fs_unlink(a, directory, "f", keep, NULL);
+    assert_int_equal(ended(), 0);
+    fs_rmdir(b, FS_ROOT, "d", keep, NULL);
+    assert_int_equal(ended(), 0);
+    list_root(a);
+    assert_string_equal(listed_names, ". .. ");
+}
+
+static void a_file_below_a_buried_directory_revives_it(void **state)
+{
+    (void)state;
+    fs_mkdir(a, FS_ROOT, "d", 0755, user, keep, NULL);
+    ended();
+    uint64_t directory = last.answer.node;
+    fs_create(a, directory, "f", 0644, O_WRONLY, user, keep, NULL); /* has not left yet */
+    ended();
+    uint64_t handle = last.answer.handle;
+    fs_rmdir(b, FS_ROOT, "d", keep, NULL);
+    assert_int_equal(ended(), 0);
+    flush(a, handle);
+    release(a, handle);
+    list_root(b);
+    assert_string_equal(listed_names, ". .. d ");
+}
+
+static void attributes_are_kept(void **state)
+{
+    (void)state;
+    echo(a, "text", "f", O_TRUNC);
+    uint64_t node = lookup(a, "f");
+    struct stat attr = {.st_mode = 0600, .st_size = 2, .st_mtim = {.tv_sec = 12345}};
+    fs_setattr(a, node, 0, &attr, FS_SET_MODE | FS_SET_MTIME | FS_SET_SIZE, user, keep, NULL);
+    assert_int_equal(ended(), 0);
+    lookup(b, "f");
+    assert_int_equal(last.answer.attr.st_mode, S_IFREG | 0600);
+    assert_int_equal(last.answer.attr.st_mtim.tv_sec, 12345);
+    assert_int_equal(last.answer.attr.st_size, 2);
+    assert_int_equal(last.answer.attr.st_uid, 1000);
+    uint64_t ino = last.answer.attr.st_ino;
+    fs_rename(b, FS_ROOT, "f", FS_ROOT, "g", 0, keep, NULL);
+    ended();
+    lookup(a, "g");
+    assert_int_equal(last.answer.attr.st_ino, ino);
+    assert_string_equal(cat(a, "g"), "te");
+}
+
+static void symlinks_are_read(void **state)
+{
+    (void)state;
+    fs_symlink(a, FS_ROOT, "s", "to/where", user, keep, NULL);
+    assert_int_equal(ended(), 0);
+    uint64_t node = lookup(b, "s");
+    fs_readlink(b, node, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_string_equal(last.bytes, "to/where");
+}
+
+static void stale_ids_are_refused(void **state)
+{
+    (void)state;
+    echo(a, "text", "f", O_TRUNC);
+    uint64_t node = lookup(a, "f");
+    fs_forget(a, node, 100);
+    fs_getattr(a, node, 0, keep, NULL);
+    assert_int_equal(ended(), -ESTALE);
+    fs_read(a, 12345, 0, 1, keep, NULL);
+    assert_int_equal(ended(), -EBADF);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    store_open();
+    struct fs_config config = {.face = double_face};
+    a = fs_new(&config);
+    b = fs_new(&config);
+    return 0;
+}
+
+static void note_drained(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    bool drained = false;
+    store.get_fails = TOYSTORE_OK;
+    fs_drain(a, note_drained, &drained);
+    pass_ms(20000);
+    assert_true(drained);
+    pump();
+    fs_free(a);
+    fs_free(b);
+    store_close();
+    return 0;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, finish)
+    const struct CMUnitTest tests[] = {
+        TEST(writes_are_read_in_both_mounts),
+        TEST(a_redirection_never_shows_an_empty_file),
+        TEST(an_empty_redirection_empties),
+        TEST(no_quorum_fails_the_write_and_keeps_the_old),
+        TEST(other_programs_hear_of_it_at_flush),
+        TEST(creating_writing_and_closing_is_one_put),
+        TEST(appends_of_two_mounts_lose_no_line),
+        TEST(a_first_append_finds_the_file_of_another),
+        TEST(a_reader_keeps_its_version),
+        TEST(a_reader_follows_what_only_grows),
+        TEST(exclusive_creates_have_one_winner),
+        TEST(large_files_are_chunks_and_pages),
+        TEST(large_replacements_show_the_old_until_flushed),
+        TEST(a_small_file_that_grows_becomes_a_reference),
+        TEST(a_chunk_that_cannot_be_stored_is_told),
+        TEST(renamed_files_keep_their_handles),
+        TEST(unlinked_files_are_read_on),
+        TEST(a_remote_unlink_is_not_undone_by_a_close),
+        TEST(directories_come_and_go),
+        TEST(a_file_below_a_buried_directory_revives_it),
+        TEST(attributes_are_kept),
+        TEST(symlinks_are_read),
+        TEST(stale_ids_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
