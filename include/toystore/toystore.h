@@ -217,6 +217,7 @@ struct toystore_result {
     const struct toystore_version *versions;
     size_t version_count;
     struct toystore_op op;
+    bool created; /* PUT with OK: the key was absent before. False where nobody could tell */
 
     /* LIST */
     const struct toystore_entry *entries;
