@@ -1,0 +1,624 @@
+/* ask_put: a put as seen by who asks (PROTOCOL 4): names the op, gives it to the first reachable
+ * owner, to the next one when that is silent or fails, and tells "has not happened" from "may yet
+ * appear". What reached no majority becomes a sloppy put where that is allowed (PROTOCOL 6).
+ *
+ * Enters from: ask.c. Leaves to: FORWARD at an owner (coord_put.c), coord_sloppy.c. */
+#include "core/coord_priv.h"
+
+#include <stdlib.h>
+
+/* One coordinator that the op was given to. */
+struct given {
+    node_id id;
+    bool open;  /* no answer yet */
+    bool again; /* it was told that it is not the first */
+    bool tried; /* in this pass over the owners */
+};
+
+struct ask_line {
+    struct list waiting; /* of struct ask_put; the first one runs */
+    size_t count;
+    size_t name_size;
+    uint8_t name[];
+};
+
+struct ask_put {
+    struct operation op;
+    struct list link;
+    struct ask_line *line;
+    ask_done_fn *done;
+    uint64_t done_handle;
+    struct arena arena;
+    struct toystore_request request; /* a copy, in the arena */
+    struct slice key;
+    uint32_t partition;
+    struct op name; /* the op */
+    bool maybe;     /* an accept with this op may be somewhere */
+    bool sloppy_may, foreign_op;
+    unsigned taken; /* coordinators that have the op, or may */
+    unsigned renames;
+    struct given given[ELECTORATE_MAX];
+    unsigned given_count;
+    enum toystore_status last; /* why the last owner could not */
+    struct view stale_view;
+    node_id stale_from;
+    node_id coordinator; /* the last one that was asked */
+    struct timer timer, deadline;
+    uint64_t deadline_us;
+};
+
+enum {
+    ASK_NEW,
+    ASK_WAITING, /* for an earlier put of this session to this key */
+    ASK_ROUTE,   /* to the next owner */
+    ASK_GIVEN,   /* a coordinator has it */
+    ASK_PAUSE,   /* no owner left in this pass */
+    ASK_STALE,   /* taking over a newer view */
+    ASK_SLOPPY,
+    ASK_DONE
+};
+
+#define STATE(name) ASK_##name
+#define TO(name)    (1u << ASK_##name)
+#define ON          (TO(ROUTE) | TO(PAUSE) | TO(STALE) | TO(SLOPPY) | TO(DONE))
+
+static void ask_waiting(struct core *core, struct operation *operation);
+static void ask_route(struct core *core, struct operation *operation);
+static void ask_given(struct core *core, struct operation *operation);
+static void ask_pause(struct core *core, struct operation *operation);
+static void ask_stale(struct core *core, struct operation *operation);
+static void ask_sloppy(struct core *core, struct operation *operation);
+static void ask_end(struct core *core, struct operation *operation);
+
+#define ASK_STATES(S)                                                                              \
+    S(NEW, NULL, TO(WAITING))                                                                      \
+    S(WAITING, ask_waiting, TO(ROUTE) | TO(DONE))                                                  \
+    S(ROUTE, ask_route, TO(GIVEN) | ON)                                                            \
+    S(GIVEN, ask_given, ON)                                                                        \
+    S(PAUSE, ask_pause, ON)                                                                        \
+    S(STALE, ask_stale, ON)                                                                        \
+    S(SLOPPY, ask_sloppy, TO(PAUSE) | TO(DONE))                                                    \
+    S(DONE, ask_end, 0)
+
+OPERATION_TABLE(ask_table, "ask", ASK_STATES)
+
+static struct ask_put *ask_of(struct operation *operation)
+{
+    return container_of(operation, struct ask_put, op);
+}
+
+static struct ask_put *ask_find(struct core *core, uint64_t handle)
+{
+    return pool_get(&core->coord->asks, handle);
+}
+
+static void ask_move(struct core *core, struct ask_put *put, unsigned state)
+{
+    operation_move(core, &put->op, state);
+}
+
+static bool any_open(const struct ask_put *put)
+{
+    for (unsigned i = 0; i < put->given_count; i++)
+        if (put->given[i].open)
+            return true;
+    return false;
+}
+
+/* ---- ops that a caller named and may name again ---- */
+
+struct tried {
+    struct list link;
+    struct op op;
+};
+
+static struct slice op_key(const struct op_id *id, uint8_t bytes[SESSION_SIZE + 8])
+{
+    memcpy(bytes, id->session.bytes, SESSION_SIZE);
+    memcpy(bytes + SESSION_SIZE, &id->sequence, 8);
+    return slice_of(bytes, SESSION_SIZE + 8);
+}
+
+/* A retry must carry the first attempt's time and era, or it could be applied twice. */
+static void tried_remember(struct coord *coord, const struct op *op)
+{
+    uint8_t bytes[SESSION_SIZE + 8];
+    struct slice key = op_key(&op->id, bytes);
+    if (map_get(&coord->tried, key))
+        return;
+    if (coord->tried.count >= COORD_TRIED_MAX) {
+        struct tried *oldest = container_of(coord->tried_order.next, struct tried, link);
+        list_remove(&oldest->link);
+        uint8_t old[SESSION_SIZE + 8];
+        map_remove(&coord->tried, op_key(&oldest->op.id, old));
+        free(oldest);
+    }
+    struct tried *tried = base_alloc(sizeof *tried);
+    tried->op = *op;
+    list_push_back(&coord->tried_order, &tried->link);
+    map_put(&coord->tried, key, tried);
+}
+
+static const struct op *tried_find(const struct coord *coord, const struct op_id *id)
+{
+    uint8_t bytes[SESSION_SIZE + 8];
+    const struct tried *tried = map_get(&coord->tried, op_key(id, bytes));
+    return tried ? &tried->op : NULL;
+}
+
+/* ---- the end ---- */
+
+static void leave_line(struct core *core, struct ask_put *put)
+{
+    struct ask_line *line = put->line;
+    put->line = NULL;
+    if (!line)
+        return;
+    bool first = line->waiting.next == &put->link;
+    list_remove(&put->link);
+    if (--line->count == 0) {
+        map_remove(&core->coord->lines, slice_of(line->name, line->name_size));
+        free(line);
+    } else if (first) {
+        ask_move(core, container_of(line->waiting.next, struct ask_put, link), ASK_ROUTE);
+    }
+}
+
+static void ask_free(struct core *core, struct ask_put *put)
+{
+    timer_cancel(core, &put->timer);
+    timer_cancel(core, &put->deadline);
+    arena_free(&put->arena);
+    pool_delete(&core->coord->asks, put->op.handle);
+}
+
+static void ask_end(struct core *core, struct operation *operation)
+{
+    struct ask_put *put = ask_of(operation);
+    assert(put->op.answered);
+    leave_line(core, put);
+    ask_free(core, put);
+}
+
+static void finish(struct core *core, struct ask_put *put, struct toystore_result *result)
+{
+    operation_answer(core, &put->op, toystore_status_word(result->status));
+    if (put->foreign_op &&
+        (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED))
+        tried_remember(core->coord, &put->name);
+    result->op = op_to_public(put->name.id);
+    result->message = "";
+    put->done(core, put->done_handle, result);
+    ask_move(core, put, ASK_DONE);
+}
+
+static void finish_status(struct core *core, struct ask_put *put, enum toystore_status status)
+{
+    finish(core, put, &(struct toystore_result){.status = status});
+}
+
+/* Nobody has applied it, or somebody may. */
+static void finish_failed(struct core *core, struct ask_put *put)
+{
+    if (put->maybe || put->taken > 1 || any_open(put))
+        finish_status(core, put, TOYSTORE_INDETERMINATE);
+    else if (put->last == TOYSTORE_NO_SPACE || put->last == TOYSTORE_IO)
+        finish_status(core, put, put->last);
+    else
+        finish_status(core, put, TOYSTORE_NOT_APPLIED);
+}
+
+static void on_deadline(struct core *core, struct timer *timer)
+{
+    finish_failed(core, ask_find(core, timer->handle));
+}
+
+/* ---- the line of one session and key ---- */
+
+static void ask_waiting(struct core *core, struct operation *operation)
+{
+    struct ask_put *put = ask_of(operation);
+    put->deadline.handle = put->op.handle;
+    timer_set(core, &put->deadline, put->deadline_us, on_deadline);
+    size_t size = SESSION_SIZE + put->key.size;
+    uint8_t name[SESSION_SIZE + TOYSTORE_KEY_SIZE_MAX];
+    memcpy(name, put->name.id.session.bytes, SESSION_SIZE);
+    if (put->key.size > 0)
+        memcpy(name + SESSION_SIZE, put->key.data, put->key.size);
+    struct ask_line *line = map_get(&core->coord->lines, slice_of(name, size));
+    if (!line) {
+        line = base_alloc(sizeof *line + size);
+        list_init(&line->waiting);
+        line->name_size = size;
+        memcpy(line->name, name, size);
+        map_put(&core->coord->lines, slice_of(name, size), line);
+    }
+    put->line = line;
+    line->count++;
+    list_push_back(&line->waiting, &put->link);
+    if (line->count == 1)
+        ask_move(core, put, ASK_ROUTE);
+}
+
+/* ---- routing ---- */
+
+static void name_op(struct core *core, struct ask_put *put)
+{
+    if (!put->foreign_op)
+        put->name.id = core_op_new(core);
+    put->name.time_us = core_hybrid_us(core);
+    put->name.era = view_era(view_of(core, put->partition));
+}
+
+static struct given *given_of(struct ask_put *put, node_id id)
+{
+    for (unsigned i = 0; i < put->given_count; i++)
+        if (put->given[i].id == id)
+            return &put->given[i];
+    if (put->given_count == ARRAY_COUNT(put->given))
+        return NULL;
+    struct given *given = &put->given[put->given_count++];
+    *given = (struct given){.id = id};
+    return given;
+}
+
+static struct given *next_owner(struct core *core, struct ask_put *put,
+                                const struct electorate *electorate)
+{
+    for (unsigned i = 0; i < electorate->member_count; i++) {
+        node_id id = electorate->members[i];
+        if (!view_reachable(core, put->partition, id))
+            continue;
+        struct given *given = given_of(put, id);
+        if (given && !given->open && !given->tried)
+            return given;
+    }
+    return NULL;
+}
+
+/* How long a coordinator may try: all that is left, but where the put may go on without a
+ * majority, that must have its time too. */
+static unsigned forward_ms(struct core *core, const struct ask_put *put,
+                           const struct electorate *electorate)
+{
+    unsigned left = until_ms(core, put->deadline_us, 60000);
+    uint32_t mask = electorate_reachable(core, put->partition, electorate);
+    if (put->sloppy_may && !electorate_has(electorate, mask, QUORUM_ACCEPT))
+        return (unsigned)min_u64(left, COORD_LOST_FORWARD_MS);
+    if (put->sloppy_may)
+        return left / 2 + 1;
+    return left > 400 ? left - 100 : left;
+}
+
+static struct blob *pack_forward(struct core *core, const struct ask_put *put, bool again,
+                                 unsigned deadline_ms)
+{
+    const struct toystore_request *request = &put->request;
+    struct buf match = {0};
+    for (size_t i = 0; i < request->match_count; i++)
+        wire_put_OPID(&match, op_from_public(request->match[i]));
+    struct blob *params =
+        RPC_PARAMS(forward_request, {.view = view_of(core, put->partition),
+                                     .op = put->name,
+                                     .key = put->key,
+                                     .condition = request->condition,
+                                     .match = {(uint32_t)request->match_count, buf_slice(&match)},
+                                     .change = request->change,
+                                     .kind = request->kind,
+                                     .attributes = request->attributes,
+                                     .value = slice_public(request->value),
+                                     .extra = slice_public(request->extra),
+                                     .w = request->w,
+                                     .durable = request->durable,
+                                     .deadline_ms = deadline_ms,
+                                     .again = again});
+    buf_free(&match);
+    return params;
+}
+
+static void forward_answer(struct core *core, uint64_t handle, uint64_t index,
+                           const struct rpc_answer *answer);
+
+static void ask_route(struct core *core, struct operation *operation)
+{
+    struct ask_put *put = ask_of(operation);
+    if (put->name.era.layout == 0)
+        name_op(core, put);
+    struct electorate electorate;
+    view_electorate_key(core, put->key, 0, 0, &electorate);
+    struct given *given = next_owner(core, put, &electorate);
+    if (!given) {
+        ask_move(core, put, any_open(put) ? ASK_GIVEN : ASK_PAUSE);
+        return;
+    }
+    unsigned ms = forward_ms(core, put, &electorate);
+    given->open = given->tried = true;
+    given->again = put->taken > 0;
+    put->taken++;
+    rpc_call(core, given->id, METHOD_FORWARD, pack_forward(core, put, given->again, ms), ms + 100,
+             forward_answer, put->op.handle, (uint64_t)(given - put->given));
+    put->coordinator = given->id;
+    ask_move(core, put, ASK_GIVEN);
+}
+
+static void on_silence(struct core *core, struct timer *timer)
+{
+    struct ask_put *put = ask_find(core, timer->handle);
+    if (put->op.state == ASK_GIVEN)
+        ask_move(core, put, ASK_ROUTE);
+}
+
+static void ask_given(struct core *core, struct operation *operation)
+{
+    struct ask_put *put = ask_of(operation);
+    timer_cancel(core, &put->timer);
+    if (put->coordinator == core->id) /* is not silent, and asks for as long as there is time */
+        return;
+    put->timer.handle = put->op.handle;
+    timer_set_after_ms(core, &put->timer, SILENT_MS, on_silence);
+}
+
+/* ---- when this pass over the owners is over ---- */
+
+static void next_pass(struct core *core, struct timer *timer)
+{
+    struct ask_put *put = ask_find(core, timer->handle);
+    for (unsigned i = 0; i < put->given_count; i++)
+        put->given[i].tried = false;
+    ask_move(core, put, ASK_ROUTE);
+}
+
+static void ask_pause(struct core *core, struct operation *operation)
+{
+    struct ask_put *put = ask_of(operation);
+    if (put->taken == 0 && (put->last == TOYSTORE_NO_SPACE || put->last == TOYSTORE_IO)) {
+        finish_status(core, put, put->last);
+        return;
+    }
+    put->timer.handle = put->op.handle;
+    timer_set_after_ms(core, &put->timer, COORD_PAUSE_MS, next_pass);
+}
+
+static void view_taken(struct core *core, uint64_t handle)
+{
+    struct ask_put *put = ask_find(core, handle);
+    if (put && put->op.state == ASK_STALE)
+        ask_move(core, put, ASK_ROUTE);
+}
+
+static void ask_stale(struct core *core, struct operation *operation)
+{
+    struct ask_put *put = ask_of(operation);
+    timer_cancel(core, &put->timer);
+    view_adopt(core, put->partition, &put->stale_view, put->stale_from,
+               until_ms(core, put->deadline_us, REPLICA_TIMEOUT_MS), view_taken, put->op.handle);
+}
+
+/* No majority for now: a sloppy put, or another pass. */
+static void without_majority(struct core *core, struct ask_put *put)
+{
+    if (any_open(put))
+        return;
+    ask_move(core, put, put->sloppy_may ? ASK_SLOPPY : ASK_PAUSE);
+}
+
+static void sloppy_done(struct core *core, uint64_t handle, const struct toystore_result *result)
+{
+    struct ask_put *put = ask_find(core, handle);
+    if (!put || put->op.state != ASK_SLOPPY)
+        return;
+    if (result->status == TOYSTORE_INDETERMINATE)
+        put->maybe = true;
+    if (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED) {
+        ask_move(core, put, ASK_PAUSE);
+    } else if (result->status != TOYSTORE_OK && (put->maybe || put->taken > 1)) {
+        finish_status(core, put, TOYSTORE_INDETERMINATE);
+    } else {
+        struct toystore_result copy = *result;
+        finish(core, put, &copy);
+    }
+}
+
+static void ask_sloppy(struct core *core, struct operation *operation)
+{
+    struct ask_put *put = ask_of(operation);
+    timer_cancel(core, &put->timer);
+    coord_sloppy(core, &put->request, &put->name, put->deadline_us, sloppy_done, put->op.handle);
+}
+
+/* ---- what a coordinator answered ---- */
+
+/* The op never began there. */
+static void not_taken(struct ask_put *put, const struct given *given)
+{
+    assert(!given->open && put->taken > 0);
+    put->taken--;
+}
+
+static void refused(struct core *core, struct ask_put *put, struct given *given,
+                    const struct forward_reply *reply)
+{
+    if (given->again || (put->taken == 1 && !put->maybe)) {
+        struct toystore_result result = {.status = (enum toystore_status)reply->status};
+        struct record record = {0};
+        if (reply->record.size > 0 && record_decode(&put->arena, reply->record, &record) == 0)
+            result_versions(&put->arena, &record, &result);
+        finish(core, put, &result);
+        return;
+    }
+    given->tried = false; /* judged as if it were alone: asked again, it remembers its refusal */
+    if (!any_open(put))
+        ask_move(core, put, ASK_ROUTE);
+}
+
+/* What no chain remembers: true of this try, and nothing is known of the others. */
+static void turned_down(struct core *core, struct ask_put *put, enum toystore_status status)
+{
+    if (put->taken == 1 && !put->maybe) {
+        finish_status(core, put, status);
+        return;
+    }
+    put->maybe = true;
+    if (!any_open(put))
+        finish_failed(core, put);
+}
+
+/* Older than its key's chain, and never applied: a new op with a later time and era. */
+static void too_late(struct core *core, struct ask_put *put, const struct forward_reply *reply)
+{
+    core_hybrid_told(core, reply->floor_us);
+    if (put->taken > 1 || put->maybe || ++put->renames >= ROUNDS_MAX) {
+        put->maybe = true;
+        without_majority(core, put);
+        return;
+    }
+    put->taken = 0;
+    put->foreign_op = false;
+    put->name.era = (struct era){0};
+    for (unsigned i = 0; i < put->given_count; i++)
+        put->given[i].tried = false;
+    put->stale_view = reply->view;
+    ask_move(core, put, ASK_STALE);
+}
+
+static void answered(struct core *core, struct ask_put *put, struct given *given,
+                     const struct forward_reply *reply)
+{
+    switch ((enum toystore_status)reply->status) {
+    case TOYSTORE_OK:
+        finish(core, put,
+               &(struct toystore_result){.status = TOYSTORE_OK, .created = reply->created});
+        return;
+    case TOYSTORE_CONFLICT:
+    case TOYSTORE_NOT_FOUND:
+    case TOYSTORE_IS_DIRECTORY:
+        refused(core, put, given, reply);
+        return;
+    case TOYSTORE_TOO_LARGE:
+    case TOYSTORE_RETIRED:
+        turned_down(core, put, (enum toystore_status)reply->status);
+        return;
+    case TOYSTORE_TOO_LATE:
+        put->stale_from = given->id;
+        too_late(core, put, reply);
+        return;
+    case TOYSTORE_NOT_APPLIED:
+        without_majority(core, put);
+        return;
+    case TOYSTORE_STALE:
+    case TOYSTORE_NOT_LEADER:
+        not_taken(put, given);
+        given->tried = reply->status == TOYSTORE_NOT_LEADER;
+        put->stale_view = reply->view;
+        put->stale_from = given->id;
+        ask_move(core, put, ASK_STALE);
+        return;
+    case TOYSTORE_MUTE:
+        view_note_mute(core, put->partition, given->id);
+        not_taken(put, given);
+        ask_move(core, put, ASK_ROUTE);
+        return;
+    case TOYSTORE_BUSY:
+    case TOYSTORE_UNKNOWN:
+    case TOYSTORE_NO_SPACE:
+    case TOYSTORE_IO:
+        put->last = (enum toystore_status)reply->status;
+        not_taken(put, given);
+        ask_move(core, put, ASK_ROUTE);
+        return;
+    default:
+        put->maybe = true;
+        without_majority(core, put);
+        return;
+    }
+}
+
+static void forward_answer(struct core *core, uint64_t handle, uint64_t index,
+                           const struct rpc_answer *answer)
+{
+    struct ask_put *put = ask_find(core, handle);
+    if (!put || put->op.answered)
+        return;
+    struct given *given = &put->given[index];
+    given->open = false;
+    struct forward_reply reply;
+    bool good = answer->status == TOYSTORE_OK && forward_reply_decode(answer->result, &reply);
+    if (put->op.state != ASK_GIVEN) { /* it has gone on without this answer */
+        if (good && reply.status == TOYSTORE_OK)
+            finish_status(core, put, TOYSTORE_OK);
+        else
+            put->maybe = put->maybe || answer->sent;
+        return;
+    }
+    if (good) {
+        answered(core, put, given, &reply);
+        return;
+    }
+    if (answer->sent)
+        put->maybe = true;
+    else
+        not_taken(put, given);
+    if (!any_open(put))
+        ask_move(core, put, ASK_ROUTE);
+}
+
+/* ---- the door ---- */
+
+void ask_put(struct core *core, const struct toystore_request *request,
+             const struct session *session, ask_done_fn *done, uint64_t handle)
+{
+    (void)session; /* ops that the caller does not name are this node's own */
+    pool_handle own;
+    struct ask_put *put = pool_new(&core->coord->asks, &own);
+    if (!put) {
+        ask_refuse(core, done, handle, TOYSTORE_BUSY, "too many requests");
+        return;
+    }
+    put->op = (struct operation){.table = &ask_table, .handle = own};
+    put->done = done;
+    put->done_handle = handle;
+    request_copy(&put->arena, request, &put->request);
+    put->key = slice_public(put->request.key);
+    put->partition = view_partition_of(core, put->key);
+    unsigned deadline_ms = request->deadline_ms ? request->deadline_ms : PUT_DEADLINE_MS;
+    put->deadline_us = core->now_us + 1000ull * deadline_ms;
+    if (put->request.w == 0 && core->config.write_quorum_given)
+        put->request.w = core->config.write_quorum;
+    put->sloppy_may = !request->exclusive && request->condition != TOYSTORE_IF_ABSENT &&
+                      !request_strict(core, request) && !key_is_durable(put->key);
+    put->name.id.session = core->session;
+    if (request->op.sequence) {
+        put->foreign_op = true;
+        put->name.id = op_from_public(request->op);
+        const struct op *tried = tried_find(core->coord, &put->name.id);
+        if (tried) {
+            put->name = *tried;
+            put->taken = 1;
+            put->maybe = true;
+        }
+    }
+    ask_move(core, put, ASK_WAITING);
+}
+
+void coord_ask_free_all(struct coord *coord)
+{
+    for (size_t i = 0; i < coord->asks.capacity; i++) {
+        struct ask_put *put = coord->asks.objects[i];
+        if (put)
+            arena_free(&put->arena);
+    }
+    MAP_EACH(entry, &coord->lines)
+    free(entry->value);
+    map_free(&coord->lines);
+    struct list *link;
+    while ((link = list_pop_front(&coord->tried_order)))
+        free(container_of(link, struct tried, link));
+    map_free(&coord->tried);
+    pool_free(&coord->asks);
+}
+
+void coord_ask_init(struct coord *coord)
+{
+    list_init(&coord->tried_order);
+    pool_init(&coord->asks, sizeof(struct ask_put), COORD_OPS_MAX);
+}

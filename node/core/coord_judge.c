@@ -1,0 +1,211 @@
+/* judge: conditions, changes and the bookkeeping of a register's chain. */
+#include "core/coord_judge.h"
+
+#include <sys/stat.h>
+
+enum { FILE_MODE_DEFAULT = S_IFREG | 0644 };
+
+static bool no_file(const struct toystore_attributes *attributes)
+{
+    return attributes->file.sequence == 0;
+}
+
+/* A raw put: the bytes are new, the rest stays with a file that is there. What names chunks
+ * becomes a file of its own: other names may still stand for the old one. */
+static enum toystore_status set_value(const struct version *old, const struct judge_put *put,
+                                      struct version *version)
+{
+    if (old && old->kind == TOYSTORE_DIRECTORY)
+        return TOYSTORE_IS_DIRECTORY;
+    version->kind = TOYSTORE_FILE;
+    version->value = put->value;
+    if (old && (old->kind == TOYSTORE_FILE || old->kind == TOYSTORE_REFERENCE))
+        version->attributes = old->attributes;
+    else
+        version->attributes = (struct toystore_attributes){
+            .mode = FILE_MODE_DEFAULT, .uid = put->attributes.uid, .gid = put->attributes.gid};
+    if (old && old->kind == TOYSTORE_FILE)
+        version->extra = old->extra;
+    else
+        version->attributes.file = (struct toystore_op){0};
+    int64_t now_ns = (int64_t)put->op.time_us * 1000;
+    version->attributes.size = put->value.size;
+    version->attributes.mtime_ns = version->attributes.ctime_ns = now_ns;
+    if (!old)
+        version->attributes.atime_ns = now_ns;
+    return TOYSTORE_OK;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static enum toystore_status touch(const struct version *old, const struct judge_put *put,
+                                  struct version *version)
+{
+    if (!old)
+        return TOYSTORE_NOT_FOUND;
+    const struct toystore_attributes *times = &put->attributes;
+    version->kind = old->kind;
+    version->attributes = old->attributes;
+    version->value = old->value;
+    version->extra = old->extra;
+    version->attributes.atime_ns = later(old->attributes.atime_ns, times->atime_ns);
+    version->attributes.mtime_ns = later(old->attributes.mtime_ns, times->mtime_ns);
+    version->attributes.ctime_ns = later(old->attributes.ctime_ns, times->ctime_ns);
+    return TOYSTORE_OK;
+}
+
+enum toystore_status judge_change(const struct record *base, const struct judge_put *put,
+                                  struct version *ret_version)
+{
+    struct visible visible;
+    record_visible(base, &visible);
+    const struct version *old = visible.count ? visible.versions[0] : NULL;
+    struct version version = {.op = put->op.id, .time_us = put->op.time_us, .node = put->node};
+    enum toystore_status status = TOYSTORE_OK;
+    switch (put->change) {
+    case TOYSTORE_SET:
+        version.kind = (uint8_t)put->kind;
+        version.attributes = put->attributes;
+        version.value = put->value;
+        version.extra = put->extra;
+        break;
+    case TOYSTORE_SET_VALUE:
+        status = set_value(old, put, &version);
+        break;
+    case TOYSTORE_DELETE:
+        version.kind = TOYSTORE_TOMBSTONE;
+        version.extra = put->extra;
+        break;
+    case TOYSTORE_TOUCH:
+        status = touch(old, put, &version);
+        break;
+    }
+    if (status != TOYSTORE_OK)
+        return status;
+    if (version.kind != TOYSTORE_TOMBSTONE && no_file(&version.attributes))
+        version.attributes.file = op_to_public(put->op.id);
+    version.checksum = version_checksum(&version);
+    *ret_version = version;
+    return TOYSTORE_OK;
+}
+
+static bool condition_holds(const struct record *base, const struct judge_put *put)
+{
+    switch (put->condition) {
+    case TOYSTORE_IF_ABSENT:
+        return record_absent(base);
+    case TOYSTORE_IF_MATCH:
+        return record_matches(base, put->match, put->match_count);
+    case TOYSTORE_ALWAYS:
+        break;
+    }
+    return true;
+}
+
+static bool named(const struct judge_put *put, const struct op_id *op)
+{
+    for (size_t i = 0; i < put->match_count; i++)
+        if (op_id_equal(&put->match[i], op))
+            return true;
+    return false;
+}
+
+/* PROTOCOL 2: the base's covers, the sloppy puts that the caller named, and their covers. A put
+ * with a condition also names all visible sloppy tombstones. */
+static void cover_named(struct arena *arena, const struct record *base, const struct judge_put *put,
+                        struct version *version)
+{
+    if (base->has_register)
+        covers_add(arena, version, base->reg.version.covers, base->reg.version.cover_count);
+    if (put->condition == TOYSTORE_ALWAYS)
+        return;
+    for (size_t i = 0; i < base->sloppy_count; i++) {
+        const struct version *sloppy = &base->sloppy[i].version;
+        bool buried = sloppy->kind == TOYSTORE_TOMBSTONE && sloppy_visible(base, i);
+        if (!buried && !(put->condition == TOYSTORE_IF_MATCH && named(put, &sloppy->op)))
+            continue;
+        covers_add_one(arena, version, &sloppy->op, put->era);
+        covers_add(arena, version, sloppy->covers, sloppy->cover_count);
+    }
+}
+
+/* The chain goes on from the base's register, or begins here. */
+static void chain(struct arena *arena, const struct record *base, const struct judge_put *put,
+                  uint8_t answer, struct record *record)
+{
+    record->has_register = true;
+    struct reg *reg = &record->reg;
+    memcpy(reg->recent, base->reg.recent, sizeof reg->recent);
+    reg->recent_count = base->has_register ? base->reg.recent_count : 0;
+    reg->floor = base->has_register ? base->reg.floor : 0;
+    reg->born = base->has_register ? base->reg.born : put->era;
+    record->sloppy = base->sloppy;
+    record->sloppy_count = base->sloppy_count;
+    register_take_over(arena, reg, base);
+    register_remember(arena, reg, &put->op, answer);
+}
+
+static void refuse(struct arena *arena, const struct record *base, const struct judge_put *put,
+                   enum toystore_status answer, struct judgement *ret)
+{
+    ret->answer = answer;
+    ret->verdict = VERDICT_REFUSED;
+    if (!put->again)
+        return;
+    ret->verdict = VERDICT_REMEMBER;
+    ret->record = (struct record){0};
+    if (base->has_register)
+        ret->record.reg = base->reg;
+    else /* a chain that begins with a refusal: nothing is there */
+        ret->record.reg.version.checksum = version_checksum(&ret->record.reg.version);
+    chain(arena, base, put, (uint8_t)answer, &ret->record);
+}
+
+/* Later than the op's own session in this chain: the op was overtaken by its own asker. */
+static bool remembered(const struct record *base, const struct judge_put *put,
+                       struct judgement *ret)
+{
+    const struct recent *recent =
+        base->has_register ? register_recent(&base->reg, &put->op.id) : NULL;
+    if (!recent)
+        return false;
+    ret->verdict = VERDICT_ANSWERED;
+    if (recent->sequence == put->op.id.sequence)
+        ret->answer = (enum toystore_status)recent->answer;
+    else if (put->again)
+        ret->answer = TOYSTORE_INDETERMINATE;
+    else
+        ret->verdict = VERDICT_TOO_LATE;
+    return true;
+}
+
+void judge(struct arena *arena, const struct record *base, const struct judge_put *put,
+           struct judgement *ret)
+{
+    struct era born = base->has_register ? base->reg.born : put->era;
+    uint64_t floor_us = base->has_register ? base->reg.floor : 0;
+    *ret = (struct judgement){.floor_us = floor_us, .born = born};
+    if (remembered(base, put, ret))
+        return;
+    if ((base->has_register && put->op.time_us <= floor_us) || era_compare(put->op.era, born) < 0) {
+        ret->verdict = VERDICT_TOO_LATE;
+        return;
+    }
+    if (!condition_holds(base, put)) {
+        refuse(arena, base, put, TOYSTORE_CONFLICT, ret);
+        return;
+    }
+    enum toystore_status status = judge_change(base, put, &ret->record.reg.version);
+    if (status != TOYSTORE_OK) {
+        refuse(arena, base, put, status, ret);
+        return;
+    }
+    ret->verdict = VERDICT_APPLY;
+    ret->answer = TOYSTORE_OK;
+    ret->created = record_absent(base) && ret->record.reg.version.kind != TOYSTORE_TOMBSTONE;
+    cover_named(arena, base, put, &ret->record.reg.version);
+    chain(arena, base, put, TOYSTORE_OK, &ret->record);
+}

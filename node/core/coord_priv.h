@@ -1,0 +1,97 @@
+/* coord_priv: what the coordinator's files share. */
+#ifndef TOYSTORE_CORE_COORD_PRIV_H
+#define TOYSTORE_CORE_COORD_PRIV_H
+
+#include "core/coord_judge.h"
+#include "core/coord_tally.h"
+#include "core/core_priv.h"
+#include "core/key.h"
+#include "core/operation.h"
+
+enum {
+    COORD_OPS_MAX = 2 * CALLS_MAX, /* of each kind; the callers' own limits are lower */
+    COORD_LED_MAX = 65536,         /* keys led after an own round */
+    COORD_TRIED_MAX = 65536,       /* ops of callers that may be tried again */
+    COORD_PAUSE_MS = 50,           /* between two passes over owners that do not answer */
+    COORD_PAUSE_MS_MAX = 200,      /* where doubling stops */
+    COORD_LOST_FORWARD_MS = 300,   /* to a coordinator that cannot reach a majority either */
+    COORD_PATIENCE_MS = 1000       /* before a get or a put does without a quorum */
+};
+
+struct coord {
+    struct pool asks, puts, gets, lists, list_serves, stores, fetches, syncs, sloppies, clients;
+    struct map keys;  /* key -> struct coord_key: what runs and waits here, per key */
+    struct map lines; /* session and key -> struct ask_line */
+    struct map led;   /* key -> struct key_led */
+    struct map tried; /* op -> struct op: what a caller's op was first asked with */
+    struct list tried_order;
+    struct map directories; /* keys that were seen to be directories (client_put.c) */
+    struct list refused;    /* requests that could not begin, to be answered from outside */
+    struct timer refused_timer;
+};
+
+/* ---- results (coord_result.c) ---- */
+
+/* The visible versions of a record as a result; borrows from the record and the arena. */
+void result_versions(struct arena *arena, const struct record *record,
+                     struct toystore_result *result);
+static inline struct slice slice_public(struct toystore_bytes bytes)
+{
+    return slice_of(bytes.data, bytes.size);
+}
+static inline struct toystore_bytes slice_to_public(struct slice slice)
+{
+    return (struct toystore_bytes){slice.data, slice.size};
+}
+/* Deep copy of a request into the arena. */
+void request_copy(struct arena *arena, const struct toystore_request *from,
+                  struct toystore_request *to);
+/* Answers from outside with nothing but a status. */
+void ask_refuse(struct core *core, ask_done_fn *done, uint64_t handle, enum toystore_status status,
+                const char *message);
+/* The same for a settling. */
+void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uint64_t index,
+                   enum toystore_status status);
+
+/* Each file's pool, and what is under way when the core ends. */
+#define COORD_PARTS(P) P(ask) P(get) P(list) P(store) P(fetch) P(sync) P(put) P(sloppy) P(client)
+#define PART(name)                                                                                 \
+    void coord_##name##_init(struct coord *coord);                                                 \
+    void coord_##name##_free_all(struct coord *coord);
+COORD_PARTS(PART)
+#undef PART
+void coord_refusals_free(struct coord *coord);
+void coord_list_serve_init(struct coord *coord);
+void coord_list_serve_free(struct coord *coord);
+void coord_forget_led(struct coord *coord);
+
+/* ---- ask_put.c, coord_sloppy.c ---- */
+void ask_put(struct core *core, const struct toystore_request *request,
+             const struct session *session, ask_done_fn *done, uint64_t handle);
+
+/* Puts as a sloppy put (PROTOCOL 6) with the same op; done from outside. OK, CONFLICT and other
+ * refusals, NOT_APPLIED (nothing was sent) or INDETERMINATE. */
+void coord_sloppy(struct core *core, const struct toystore_request *request, const struct op *op,
+                  uint64_t deadline_us, ask_done_fn *done, uint64_t handle);
+
+/* At an owner: reads all owners and stores the merge where it is missing; nobody waits. */
+void coord_get_repair(struct core *core, struct slice key);
+
+/* May a request go on without a majority? */
+static inline bool request_strict(const struct core *core, const struct toystore_request *request)
+{
+    return request->strict > 0 || (request->strict == 0 && core->config.strict_quorum);
+}
+
+/* Milliseconds until a deadline, at least 1, at most `max_ms`. */
+static inline unsigned until_ms(const struct core *core, uint64_t deadline_us, unsigned max_ms)
+{
+    uint64_t left = deadline_us > core->now_us ? (deadline_us - core->now_us) / 1000 : 0;
+    return (unsigned)min_u64(max_u64(left, 1), max_ms);
+}
+
+/* The members' mask of an electorate that can be asked now. */
+uint32_t electorate_reachable(const struct core *core, uint32_t partition,
+                              const struct electorate *electorate);
+
+#endif
