@@ -88,7 +88,7 @@ void move_tell(struct core *core)
         return;
     for (size_t i = 1; i < swim_count(core); i++) {
         const struct member *member = swim_at(core, i);
-        if (!member->storing || !rpc_reachable(core, member->id))
+        if (!rpc_reachable(core, member->id))
             continue;
         struct holder *holder = holder_of(core, member->id);
         if (session_compare(&holder->session, &member->session) != 0) {
@@ -138,7 +138,9 @@ void move_handle_holding(struct core *core, const struct rpc_request *request)
     const struct layout *newest = view_newest(core), *oldest = view_oldest(core);
     if (!newest || in.newest > newest->number || in.oldest > oldest->number)
         view_fetch(core, request->from);
-    if (count == 0)
+    if (!core->config.storing)
+        status = TOYSTORE_OK; /* only the numbers of the layouts matter to a client */
+    else if (count == 0)
         status = TOYSTORE_BUSY; /* told again, once the layout is known here */
     else if (in.bitmap.size != (count + 7) / 8)
         status = TOYSTORE_INVALID;

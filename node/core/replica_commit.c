@@ -7,8 +7,12 @@
 #include "core/listing.h"
 #include "core/replica_priv.h"
 
+/* The keys of layouts have owners of their own (all members), so they are in no partition's tree:
+ * there they would travel to who must not have them, and differ for ever. */
 static void collect_token(struct replica_op *op)
 {
+    if (key_has_prefix(op->work.key, KEY_LAYOUTS))
+        return;
     op->digest_changed = true;
     struct batch *batch = &op->work.batch;
     struct slice token = slice_of(op->token_id.bytes, sizeof op->token_id.bytes);

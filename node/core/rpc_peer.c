@@ -191,6 +191,7 @@ void peer_opened(struct core *core, struct peer *peer)
     if (peer->state != PEER_CONNECTING)
         return;
     peer->state = PEER_HELLO;
+    peer->waiting_since_us = core->now_us; /* the silence of the last connection is not this one's */
     if (!send_hello(core, peer, on_hello, CONNECT_TIMEOUT_MS))
         drop_connection(core, peer, pause_of(peer));
 }

@@ -14,7 +14,7 @@ if [ -z "${TOYSTORE_IN_NAMESPACE:-}" ]; then
 fi
 ip link set lo up
 
-PATH=$BUILD/node:$BUILD/fs:$PATH
+PATH=$BUILD/node:$BUILD/fs:$BUILD/fs/cli:$PATH
 work=$(mktemp -d "${TMPDIR:-/tmp}/toystore-test.XXXXXX")
 declare -A pid_of=()
 failures=0

@@ -32,6 +32,8 @@ static struct {
     struct message messages[MESSAGES_MAX]; /* by rpc_origin.id */
     uint32_t sent, delivered;
     unsigned damages, hints;
+    bool down[CORES + 1]; /* answers nothing */
+    bool busy[CORES + 1];
     struct rpc_answer last; /* of world_ask */
     struct blob *last_frame;
     struct actions actions; /* log lines; nobody reads them */
@@ -107,6 +109,7 @@ void move_on_damage(struct core *core, struct slice key)
     world.damages++;
 }
 
+#ifndef TEST_HINTS
 void hint_add(struct core *core, struct batch *batch, node_id owner, struct slice key)
 {
     (void)core;
@@ -114,12 +117,19 @@ void hint_add(struct core *core, struct batch *batch, node_id owner, struct slic
     batch_put(batch, TOYSTORE_HINTS, key, slice_str("1"));
     world.hints++;
 }
+#endif
 
 void timer_set(struct core *core, struct timer *timer, uint64_t at_us,
                void (*fire)(struct core *core, struct timer *timer))
 {
     timer->fire = fire;
     heap_set(&core->timers, &timer->node, at_us);
+}
+
+void timer_set_after_ms(struct core *core, struct timer *timer, uint64_t ms,
+                        void (*fire)(struct core *core, struct timer *timer))
+{
+    timer_set(core, timer, core->now_us + ms * 1000, fire);
 }
 
 /* ---- the network ---- */
@@ -172,6 +182,12 @@ static void deliver(struct message *message)
 {
     struct core *core = &world.cores[message->to];
     struct blob *bytes = message->bytes;
+    if (!message->reply && (world.down[message->to] || world.busy[message->to])) {
+        answer(&(struct rpc_origin){.id = (uint32_t)(message - world.messages)},
+               world.down[message->to] ? TOYSTORE_TIMEOUT : TOYSTORE_BUSY, blob_new(0));
+        blob_unref(&message->bytes);
+        return;
+    }
     message->bytes = NULL;
     if (message->reply) {
         message->done(core, message->handle, message->index,
@@ -199,7 +215,7 @@ static bool world_step(void)
 {
     for (node_id id = 1; id <= CORES; id++) {
         struct heap_node *first = heap_first(&world.cores[id].timers);
-        if (first != NULL) {
+        if (first != NULL && first->at <= world.cores[id].now_us) {
             struct timer *timer = container_of(first, struct timer, node);
             heap_remove(&world.cores[id].timers, first);
             timer->fire(&world.cores[id], timer);

@@ -1,0 +1,175 @@
+/* driver_priv: the parts of the driver, for the files of this room only. */
+#ifndef TOYSTORE_IO_DRIVER_PRIV_H
+#define TOYSTORE_IO_DRIVER_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "io/driver.h"
+
+/* The named maximum of every queue here. */
+enum {
+    DRIVER_CALLS_MAX = 16384,      /* requests of the embedding API under way */
+    DRIVER_TIMERS_MAX = 65536,     /* driver_after */
+    DRIVER_POSTS_MAX = 65536,      /* driver_post not yet run */
+    TURN_BUDGET_US = 10000,        /* then sockets are looked at again */
+    CONNECTIONS_MAX = 4096,        /* inbound */
+    CONNECT_TIMEOUT_MS = 3000,     /* the core hears that it failed */
+    UNACKED_TIMEOUT_MS = 6000,     /* a peer whose kernel is silent for so long is gone */
+    OUT_PAUSE_BYTES = 8 << 20,     /* answers unsent: an inbound peer is not read any more */
+    OUT_BYTES_MAX = 96 << 20,      /* unsent: a connection whose peer does not read is closed */
+    BATCH_BYTES_MAX = 8 << 20,     /* a store write that is this large does not wait to grow */
+    SYNC_INTERVAL_MS = 1000,       /* ordinary writes are fsynced so often */
+    DISK_CHECK_BYTES = 16 << 20,   /* room is measured again after so much, or a second */
+    DISK_RESERVE_BYTES = 64 << 20, /* what a full disk keeps for metadata and compaction */
+    STOP_TIMEOUT_MS = 8000,        /* for the core to say goodbye */
+    LINGER_MS = 500,               /* for the last frames to leave */
+};
+
+/* ---- disk.c: the store ---- */
+
+struct disk_waiter {
+    struct resume resume;
+    int status;
+    bool durable;
+};
+
+struct disk_waiters {
+    struct disk_waiter *items;
+    size_t first, count, capacity;
+};
+
+struct disk {
+    struct driver *driver;
+    struct toystore_store *store;  /* NULL: a client */
+    const char *data;              /* NULL: no check for room */
+    struct toystore_write *writes; /* of this turn, gathered */
+    struct batch *batches;         /* that own what the writes point to */
+    size_t write_count, write_capacity, batch_count, batch_capacity, bytes;
+    struct buf name;                       /* room to build a key of it */
+    struct map pending;                    /* space and key -> index + 1 of its last write */
+    struct disk_waiters written;           /* by the next store write */
+    struct disk_waiters done;              /* to be told */
+    struct disk_waiters unsynced, syncing; /* durable: for the next sync, and the one that runs */
+    uv_work_t work;
+    uv_timer_t sync_timer;
+    bool dirty, sync_running;
+    int sync_status;
+    uint64_t checked_us, checked_bytes; /* room on the disk was measured */
+    uint64_t room;
+};
+
+void disk_init(struct disk *disk, struct driver *driver, struct toystore_store *store,
+               const char *data);
+void disk_commit_action(struct disk *disk, struct action *action);
+void disk_load_action(struct disk *disk, const struct action *action);
+void disk_scan_action(struct disk *disk, const struct action *action);
+void disk_flush(struct disk *disk);   /* the gathered writes, in one */
+bool disk_deliver(struct disk *disk); /* results of commits; false: there was none */
+bool disk_busy(const struct disk *disk);
+void disk_close(struct disk *disk); /* the last sync */
+void disk_free(struct disk *disk);  /* closes the store */
+
+/* ---- tcp.c: connections ---- */
+
+struct tcp {
+    struct driver *driver;
+    uv_tcp_t listeners[2];  /* rpc, gossip */
+    struct map conns;       /* id -> struct tcp_conn */
+    struct list all, dirty; /* dirty: has frames to send in this turn */
+    uv_timer_t sweep;       /* ends attempts to connect that take too long */
+    uint64_t inbound_id;
+    size_t inbound_count, connecting_count;
+    uint8_t *scratch; /* what is read lands here first */
+};
+
+int tcp_init(struct tcp *tcp, struct driver *driver);
+/* Binds and listens; *port 0 is filled in with what the system chose. */
+int tcp_listen(struct tcp *tcp, size_t listener, const char *host, uint16_t *port);
+void tcp_unlisten(struct tcp *tcp, size_t listener);
+void tcp_connect(struct tcp *tcp, uint64_t id, const struct address *to);
+/* Takes the references. */
+void tcp_send(struct tcp *tcp, uint64_t id, struct blob **head, struct blob **body);
+void tcp_close(struct tcp *tcp, uint64_t id);
+void tcp_flush(struct tcp *tcp);
+bool tcp_unsent(const struct tcp *tcp);
+void tcp_close_all(struct tcp *tcp);
+void tcp_free(struct tcp *tcp); /* after the loop has ended */
+
+/* ---- udp.c: datagrams ---- */
+
+struct udp {
+    struct driver *driver;
+    uv_udp_t socket;
+    uint8_t buffer[2048]; /* gossip keeps below 1400; more is not ours */
+};
+
+int udp_init(struct udp *udp, struct driver *driver);
+int udp_bind(struct udp *udp, const char *host, uint16_t *port);
+void udp_send(struct udp *udp, const struct address *to, struct slice bytes);
+
+/* ---- resolve.c: names ---- */
+
+int address_to_socket(const struct address *address, struct sockaddr_storage *ret);
+void address_from_socket(const struct sockaddr *socket, struct address *ret);
+/* "HOST[:PORT]", "[V6]:PORT"; the port is the default one when there is none. */
+int address_split(const char *text, uint16_t default_port, char *ret_host, size_t host_size,
+                  uint16_t *ret_port);
+void resolve_action(struct driver *driver, const struct action *action);
+
+/* ---- loop.c: what programs run on the loop's thread ---- */
+
+struct post {
+    void (*call)(void *arg);
+    void *arg;
+};
+
+struct embed {
+    struct driver *driver;
+    uv_async_t wake;
+    pthread_mutex_t mutex; /* guards the posts */
+    struct post *posts;
+    size_t post_count, post_capacity;
+    bool closed;
+    struct pool timers, calls;
+    struct list watch_list;
+};
+
+int embed_init(struct embed *embed, struct driver *driver);
+void embed_reply(struct embed *embed, const struct action *action);
+/* Runs what is posted for the last time; later posts are refused. Calls are answered STOPPING. */
+void embed_close(struct embed *embed);
+void embed_free(struct embed *embed);
+
+/* ---- driver.c ---- */
+
+struct driver {
+    struct driver_options options;
+    uv_loop_t loop;
+    uv_prepare_t turn;   /* before the loop waits: all that the events of this round asked for */
+    uv_idle_t more;      /* runs while a turn was cut short, so that the loop does not wait */
+    uv_timer_t deadline; /* the core's next one */
+    uv_timer_t stop_timer;
+    struct core *core;
+    struct actions actions;
+    struct disk disk;
+    struct tcp tcp;
+    struct udp udp;
+    struct embed embed;
+    uint16_t rpc_port, gossip_port;
+    atomic_bool stop_asked;
+    bool running;
+    bool leaving, stopping, lingering, closing; /* one after the other, see stop_in_steps */
+    int status;
+    char reason[256];
+};
+
+/* An event goes to the core; the time is filled in. */
+void driver_event(struct driver *driver, struct core_event *event);
+__attribute__((format(printf, 3, 4))) void driver_log(struct driver *driver, int level,
+                                                      const char *format, ...);
+#endif
