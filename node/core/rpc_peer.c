@@ -333,7 +333,11 @@ void peer_frame(struct core *core, struct peer *peer, struct blob *bytes)
 void rpc_on_member(struct core *core, node_id id)
 {
     struct peer *peer = map_get(&core->rpc->peers_by_id, slice_u64(&id));
-    if (peer == NULL || peer->state != PEER_BACKOFF || !swim_alive(core, id))
+    if (peer == NULL || !swim_alive(core, id))
+        return;
+    if (peer->state == PEER_IDLE)
+        peer->failures = 0;
+    if (peer->state != PEER_BACKOFF)
         return;
     peer->failures = 0;
     timer_cancel(core, &peer->timer);
@@ -347,7 +351,9 @@ bool rpc_reachable(const struct core *core, node_id id)
     if (!swim_alive(core, id))
         return false;
     const struct peer *peer = map_get(&core->rpc->peers_by_id, slice_u64(&id));
-    if (peer == NULL || peer->state == PEER_READY)
-        return peer == NULL || !peer->silent;
+    if (peer == NULL || peer->state == PEER_IDLE)
+        return true; /* what it did before its last pause says nothing of now */
+    if (peer->state == PEER_READY)
+        return !peer->silent;
     return peer->state != PEER_BACKOFF && peer->failures == 0 && !peer->silent;
 }

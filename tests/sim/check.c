@@ -98,14 +98,14 @@ static const char *node_unsettled(struct sim *sim, struct sim_node *node, uint32
     const struct layout *newest = view_newest(node->core), *oldest = view_oldest(node->core);
     if (!node->ready || newest == NULL)
         return say(sim, "not ready", node->index, 0);
+    if (!node->storing) /* hears of a newer view when it asks */
+        return NULL;
     if (oldest->number != newest->number)
         return say(sim, "two layouts are live", node->index, newest->number);
     if (*number == 0)
         *number = newest->number;
     if (newest->number != *number)
         return say(sim, "another layout", node->index, newest->number);
-    if (!node->storing)
-        return NULL;
     if (layout_find(newest, core_id(node->core)) == NULL)
         return say(sim, "not in the layout", node->index, newest->number);
     for (uint32_t p = 0; p < view_partition_count(node->core); p++) {

@@ -31,6 +31,37 @@ static void print_start(struct sim *sim, const struct sim_node *node)
            (unsigned long long)(sim->now_us % SECOND), node->index);
 }
 
+static void print_bytes(struct slice bytes)
+{
+    putchar(' ');
+    for (size_t i = 0; i < bytes.size && i < 40; i++)
+        putchar(bytes.data[i] >= ' ' && bytes.data[i] < 127 ? bytes.data[i] : '.');
+}
+
+/* Answers begin with a status, most requests with a view and what they are about. */
+static void print_fields(const struct frame *frame)
+{
+    struct cursor cursor = cursor_of(frame->type == FRAME_ANSWER ? frame->result : frame->params);
+    uint32_t count;
+    uint64_t number;
+    struct slice text;
+    struct view view;
+    if (!cursor_array(&cursor, &count))
+        return;
+    if (frame->type == FRAME_ANSWER) {
+        if (cursor_u64(&cursor, &number) && number <= TOYSTORE_STOPPING)
+            printf(" %s", toystore_status_word((enum toystore_status)number));
+        return;
+    }
+    if (!wire_get_VIEW(&cursor, &view))
+        return;
+    printf(" view %u-%u.%u", view.oldest, view.newest, view.epoch);
+    if (cursor_peek(&cursor) == CURSOR_UINT && cursor_u64(&cursor, &number))
+        printf(" %llu", (unsigned long long)number);
+    else if (cursor_bytes(&cursor, &text))
+        print_bytes(text);
+}
+
 static void print_frame(struct slice bytes)
 {
     struct frame frame;
@@ -42,13 +73,7 @@ static void print_frame(struct slice bytes)
         printf(" answer #%u%s", frame.id, frame.failed ? " failed" : "");
     else
         printf(" %s #%u", wire_method_name(frame.method), frame.id);
-}
-
-static void print_bytes(struct slice bytes)
-{
-    putchar(' ');
-    for (size_t i = 0; i < bytes.size && i < 40; i++)
-        putchar(bytes.data[i] >= ' ' && bytes.data[i] < 127 ? bytes.data[i] : '.');
+    print_fields(&frame);
 }
 
 void trace_event(struct sim *sim, const struct sim_node *node, const struct core_event *event)
@@ -57,7 +82,11 @@ void trace_event(struct sim *sim, const struct sim_node *node, const struct core
     hash_u64(sim, event->conn ^ (uint64_t)(int64_t)event->status);
     hash_blob(sim, event->bytes);
     sim->trace_lines++;
-    if (!sim->print || event->type == EVENT_TICK)
+    bool dull = event->type == EVENT_TICK || event->type == EVENT_DATAGRAM ||
+                ((event->type == EVENT_LOADED || event->type == EVENT_COMMITTED ||
+                  event->type == EVENT_SCANNED) &&
+                 event->status == 0);
+    if (!sim->print || dull)
         return;
     print_start(sim, node);
     printf("<- %s", event_names[event->type]);
@@ -112,7 +141,9 @@ void trace_action(struct sim *sim, const struct sim_node *node, const struct act
         hash_blob(sim, action->batch.writes[i].value);
     }
     sim->trace_lines++;
-    if (sim->print && action->type != ACTION_DATAGRAM)
+    bool dull = action->type == ACTION_DATAGRAM || action->type == ACTION_LOAD ||
+                action->type == ACTION_SCAN;
+    if (sim->print && !dull)
         print_action(sim, node, action);
 }
 
