@@ -104,12 +104,12 @@ static bool holds_op(const struct record *record, const struct op_id *op)
 
 uint32_t tally_sloppy_held(const struct tally *tally)
 {
-    uint32_t mask = tally->shown;
+    uint32_t mask = electorate_all(&tally->electorate); /* of none there is nothing to miss */
     for (size_t s = 0; s < tally->base.sloppy_count; s++) {
         if (!sloppy_visible(&tally->base, s))
             continue;
         for (unsigned i = 0; i < tally->electorate.member_count; i++)
-            if (tally->votes[i].record &&
+            if (!tally->votes[i].record ||
                 !holds_op(tally->votes[i].record, &tally->base.sloppy[s].version.op))
                 mask &= ~(1u << i);
     }
