@@ -1,6 +1,6 @@
 /* driver: one core on one libuv loop: feeds events in, carries actions out, turn by turn.
  *
- * Enters from io/tcp.c, io/udp.c, io/disk.c, io/loop.c with events; leaves to them with actions.
+ * Enters from io/tcp.c, io/udp.c, io/ledger.c, io/loop.c with events; leaves to them with actions.
  *
  * A turn: everything that arrived since the last one has gone through core_step; now the actions
  * are carried out, the commits among them in one store write, whose results are events again,
@@ -74,13 +74,13 @@ static void carry_out(struct driver *driver, struct action *action)
         resolve_action(driver, action);
         break;
     case ACTION_LOAD:
-        disk_load_action(&driver->disk, action);
+        ledger_load_action(&driver->ledger, action);
         break;
     case ACTION_COMMIT:
-        disk_commit_action(&driver->disk, action);
+        ledger_commit_action(&driver->ledger, action);
         break;
     case ACTION_SCAN:
-        disk_scan_action(&driver->disk, action);
+        ledger_scan_action(&driver->ledger, action);
         break;
     case ACTION_REPLY:
         embed_reply(&driver->embed, action);
@@ -170,7 +170,7 @@ static void stop_in_steps(struct driver *driver)
         uv_timer_start(&driver->stop_timer, on_deadline, LINGER_MS, 0);
     }
     bool time_left = uv_is_active((uv_handle_t *)&driver->stop_timer) != 0;
-    if (!time_left || (!tcp_unsent(&driver->tcp) && !disk_busy(&driver->disk)))
+    if (!time_left || (!tcp_unsent(&driver->tcp) && !ledger_busy(&driver->ledger)))
         close_down(driver);
 }
 
@@ -184,8 +184,8 @@ static void on_turn(uv_prepare_t *prepare)
     stop_in_steps(driver);
     while (again && now_us() <= until) {
         empty = run_actions(driver, until);
-        disk_flush(&driver->disk);
-        again = disk_deliver(&driver->disk);
+        ledger_flush(&driver->ledger);
+        again = ledger_deliver(&driver->ledger);
         again = tick(driver) || again || driver->actions.first != driver->actions.count;
     }
     tcp_flush(&driver->tcp);
@@ -303,7 +303,7 @@ int driver_new(const struct driver_options *options, struct driver **ret_driver,
         goto close_store;
     }
     init_handles(driver);
-    disk_init(&driver->disk, driver, options->store, options->data);
+    ledger_init(&driver->ledger, driver, options->store, options->data);
     tcp_init(&driver->tcp, driver);
     udp_init(&driver->udp, driver);
     embed_init(&driver->embed, driver);
@@ -319,7 +319,7 @@ int driver_new(const struct driver_options *options, struct driver **ret_driver,
 
 end_loop:
     end_loop(driver);
-    disk_free(&driver->disk);
+    ledger_free(&driver->ledger);
     free(driver);
     return status;
 close_store:
@@ -334,7 +334,7 @@ close_store:
 static void close_down(struct driver *driver)
 {
     driver->closing = true;
-    disk_close(&driver->disk);
+    ledger_close(&driver->ledger);
     uv_stop(&driver->loop);
 }
 
@@ -370,7 +370,7 @@ void driver_free(struct driver *driver)
     }
     core_free(driver->core);
     actions_free(&driver->actions);
-    disk_free(&driver->disk);
+    ledger_free(&driver->ledger);
     free(driver);
 }
 

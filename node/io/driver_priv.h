@@ -30,31 +30,31 @@ enum {
     LINGER_MS = 500,               /* for the last frames to leave */
 };
 
-/* ---- disk.c: the store ---- */
+/* ---- ledger.c: the store ---- */
 
-struct disk_waiter {
+struct ledger_waiter {
     struct resume resume;
     int status;
     bool durable;
 };
 
-struct disk_waiters {
-    struct disk_waiter *items;
+struct ledger_waiters {
+    struct ledger_waiter *items;
     size_t first, count, capacity;
 };
 
-struct disk {
+struct ledger {
     struct driver *driver;
     struct toystore_store *store;  /* NULL: a client */
     const char *data;              /* NULL: no check for room */
     struct toystore_write *writes; /* of this turn, gathered */
     struct batch *batches;         /* that own what the writes point to */
     size_t write_count, write_capacity, batch_count, batch_capacity, bytes;
-    struct buf name;                       /* room to build a key of it */
-    struct map pending;                    /* space and key -> index + 1 of its last write */
-    struct disk_waiters written;           /* by the next store write */
-    struct disk_waiters done;              /* to be told */
-    struct disk_waiters unsynced, syncing; /* durable: for the next sync, and the one that runs */
+    struct buf name;                         /* room to build a key of it */
+    struct map pending;                      /* space and key -> index + 1 of its last write */
+    struct ledger_waiters written;           /* by the next store write */
+    struct ledger_waiters done;              /* to be told */
+    struct ledger_waiters unsynced, syncing; /* durable: for the next sync, and the one that runs */
     uv_work_t work;
     uv_timer_t sync_timer;
     bool dirty, sync_running;
@@ -63,16 +63,16 @@ struct disk {
     uint64_t room;
 };
 
-void disk_init(struct disk *disk, struct driver *driver, struct toystore_store *store,
-               const char *data);
-void disk_commit_action(struct disk *disk, struct action *action);
-void disk_load_action(struct disk *disk, const struct action *action);
-void disk_scan_action(struct disk *disk, const struct action *action);
-void disk_flush(struct disk *disk);   /* the gathered writes, in one */
-bool disk_deliver(struct disk *disk); /* results of commits; false: there was none */
-bool disk_busy(const struct disk *disk);
-void disk_close(struct disk *disk); /* the last sync */
-void disk_free(struct disk *disk);  /* closes the store */
+void ledger_init(struct ledger *ledger, struct driver *driver, struct toystore_store *store,
+                 const char *data);
+void ledger_commit_action(struct ledger *ledger, struct action *action);
+void ledger_load_action(struct ledger *ledger, const struct action *action);
+void ledger_scan_action(struct ledger *ledger, const struct action *action);
+void ledger_flush(struct ledger *ledger);   /* the gathered writes, in one */
+bool ledger_deliver(struct ledger *ledger); /* results of commits; false: there was none */
+bool ledger_busy(const struct ledger *ledger);
+void ledger_close(struct ledger *ledger); /* the last sync */
+void ledger_free(struct ledger *ledger);  /* closes the store */
 
 /* ---- tcp.c: connections ---- */
 
@@ -156,7 +156,7 @@ struct driver {
     uv_timer_t stop_timer;
     struct core *core;
     struct actions actions;
-    struct disk disk;
+    struct ledger ledger;
     struct tcp tcp;
     struct udp udp;
     struct embed embed;

@@ -1,0 +1,246 @@
+/* ledger: the core's loads, commits and scans on a store. The commits of a turn become one write.
+ *
+ * Enters from io/driver.c with ACTION_LOAD, ACTION_COMMIT, ACTION_SCAN; leaves to the store, and
+ * to the core as EVENT_LOADED, EVENT_COMMITTED, EVENT_SCANNED. */
+#include "io/ledger.h"
+
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+void ledger_init(struct ledger *ledger, struct driver *driver, struct toystore_store *store,
+                 const char *data)
+{
+    *ledger = (struct ledger){.driver = driver, .store = store, .data = data};
+    ledger_sync_init(ledger);
+}
+
+void ledger_waiters_add(struct ledger_waiters *waiters, struct ledger_waiter waiter)
+{
+    if (waiters->first == waiters->count)
+        waiters->first = waiters->count = 0;
+    if (waiters->count == waiters->capacity) {
+        waiters->capacity = waiters->capacity ? 2 * waiters->capacity : 64;
+        waiters->items = base_realloc(waiters->items, waiters->capacity * sizeof *waiters->items);
+    }
+    waiters->items[waiters->count++] = waiter;
+}
+
+/* ---- what of this turn is not in the store yet ---- */
+
+static struct slice pending_key(struct buf *out, enum toystore_space space, struct slice key)
+{
+    uint8_t byte = (uint8_t)space;
+    out->size = 0;
+    buf_append(out, &byte, 1);
+    buf_append(out, key.data, key.size);
+    return buf_slice(out);
+}
+
+static const struct toystore_write *find_pending(struct ledger *ledger, enum toystore_space space,
+                                                 struct slice key)
+{
+    if (ledger->write_count == 0)
+        return NULL;
+    uintptr_t index = (uintptr_t)map_get(&ledger->pending, pending_key(&ledger->name, space, key));
+    return index == 0 ? NULL : &ledger->writes[index - 1];
+}
+
+static void add_write(struct ledger *ledger, const struct batch_write *write)
+{
+    if (ledger->write_count == ledger->write_capacity) {
+        ledger->write_capacity = ledger->write_capacity ? 2 * ledger->write_capacity : 64;
+        ledger->writes =
+            base_realloc(ledger->writes, ledger->write_capacity * sizeof *ledger->writes);
+    }
+    struct slice key = blob_slice(write->key), value = blob_slice(write->value);
+    ledger->writes[ledger->write_count++] = (struct toystore_write){
+        write->space, write->remove, {key.data, key.size}, {value.data, value.size}};
+    ledger->bytes += key.size + value.size;
+    map_put(&ledger->pending, pending_key(&ledger->name, write->space, key),
+            (void *)(uintptr_t)ledger->write_count);
+}
+
+static void forget_pending(struct ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->batch_count; i++)
+        batch_free(&ledger->batches[i]);
+    map_free(&ledger->pending);
+    ledger->pending = (struct map){0};
+    ledger->write_count = ledger->batch_count = ledger->bytes = 0;
+}
+
+/* ---- room ---- */
+
+/* Room left on the disk, measured now and then. */
+static uint64_t measure_room(struct ledger *ledger)
+{
+    struct statvfs disk_now;
+    uint64_t now = uv_hrtime() / 1000;
+    if (ledger->data == NULL)
+        return UINT64_MAX;
+    if (ledger->checked_us != 0 && now - ledger->checked_us < 1000000 &&
+        ledger->checked_bytes < DISK_CHECK_BYTES)
+        return ledger->room;
+    ledger->checked_us = now;
+    ledger->checked_bytes = 0;
+    ledger->room = UINT64_MAX;
+    if (statvfs(ledger->data, &disk_now) == 0) {
+        uint64_t total = disk_now.f_blocks * disk_now.f_frsize;
+        uint64_t left = disk_now.f_bavail * disk_now.f_frsize;
+        uint64_t reserve = min_u64(DISK_RESERVE_BYTES, total / 16);
+        ledger->room = left > reserve ? left - reserve : 0;
+    }
+    return ledger->room;
+}
+
+/* Does the batch add data that a full disk refuses? The node's own state and small records, such
+ * as the tombstones that make room again, may use the reserve. */
+static bool too_much(struct ledger *ledger, const struct batch *batch)
+{
+    enum { SMALL = 2048 };
+    size_t added = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_write *write = &batch->writes[i];
+        if (write->space == TOYSTORE_RECORDS || write->space == TOYSTORE_HINTS)
+            added += blob_slice(write->value).size;
+    }
+    ledger->checked_bytes += added;
+    return added > SMALL && measure_room(ledger) < added;
+}
+
+/* ---- commits ---- */
+
+void ledger_commit_action(struct ledger *ledger, struct action *action)
+{
+    struct ledger_waiter waiter = {action->resume, 0, action->durable};
+    if (ledger->store == NULL || (action->batch.count == 0 && !action->durable)) {
+        ledger_waiters_add(&ledger->done, waiter);
+        return;
+    }
+    if (too_much(ledger, &action->batch)) {
+        waiter.status = -ENOSPC;
+        ledger_waiters_add(&ledger->done, waiter);
+        return;
+    }
+    for (size_t i = 0; i < action->batch.count; i++)
+        add_write(ledger, &action->batch.writes[i]);
+    if (ledger->batch_count == ledger->batch_capacity) {
+        ledger->batch_capacity = ledger->batch_capacity ? 2 * ledger->batch_capacity : 16;
+        ledger->batches =
+            base_realloc(ledger->batches, ledger->batch_capacity * sizeof *ledger->batches);
+    }
+    ledger->batches[ledger->batch_count++] = action->batch;
+    action->batch = (struct batch){0};
+    ledger_waiters_add(&ledger->written, waiter);
+    if (ledger->bytes >= BATCH_BYTES_MAX)
+        ledger_flush(ledger);
+}
+
+void ledger_flush(struct ledger *ledger)
+{
+    int status = 0;
+    if (ledger->written.first == ledger->written.count)
+        return;
+    if (ledger->write_count > 0) {
+        status = ledger->store->ops->write(ledger->store, ledger->writes, ledger->write_count);
+        if (status < 0) {
+            driver_log(ledger->driver, 0, "the store could not write: %s", strerror(-status));
+            ledger->checked_us = 0;
+        } else {
+            ledger_soil(ledger);
+        }
+    }
+    forget_pending(ledger);
+    for (; ledger->written.first < ledger->written.count; ledger->written.first++) {
+        struct ledger_waiter waiter = ledger->written.items[ledger->written.first];
+        waiter.status = status;
+        ledger_waiters_add(waiter.durable && status == 0 ? &ledger->unsynced : &ledger->done,
+                           waiter);
+    }
+    ledger_sync_wanted(ledger);
+}
+
+bool ledger_deliver(struct ledger *ledger)
+{
+    bool any = false;
+    while (ledger->done.first < ledger->done.count) {
+        struct ledger_waiter waiter = ledger->done.items[ledger->done.first++];
+        any = true;
+        if (waiter.resume.fn != NULL)
+            driver_event(ledger->driver, &(struct core_event){.type = EVENT_COMMITTED,
+                                                              .resume = waiter.resume,
+                                                              .status = waiter.status});
+    }
+    return any;
+}
+
+/* ---- loads and scans ---- */
+
+static void copy_value(void *arg, struct toystore_bytes value)
+{
+    struct blob **ret = arg;
+    *ret = blob_copy(slice_of(value.data, value.size));
+}
+
+static int load(struct ledger *ledger, enum toystore_space space, struct slice key,
+                struct blob **ret_value)
+{
+    const struct toystore_write *pending = find_pending(ledger, space, key);
+    if (pending != NULL && pending->remove)
+        return -ENOENT;
+    if (pending != NULL) {
+        copy_value(ret_value, pending->value);
+        return 0;
+    }
+    if (ledger->store == NULL)
+        return -ENOENT;
+    return ledger->store->ops->get(
+        ledger->store, space, (struct toystore_bytes){key.data, key.size}, copy_value, ret_value);
+}
+
+void ledger_load_action(struct ledger *ledger, const struct action *action)
+{
+    struct core_event event = {.type = EVENT_LOADED, .resume = action->resume};
+    event.status = load(ledger, action->space, blob_slice(action->key), &event.bytes);
+    driver_event(ledger->driver, &event);
+    blob_unref(&event.bytes);
+}
+
+struct scan {
+    struct arena arena;
+    struct scan_pair *pairs;
+    size_t count, limit;
+    bool more;
+};
+
+static bool add_pair(void *arg, struct toystore_bytes key, struct toystore_bytes value)
+{
+    struct scan *scan = arg;
+    if (scan->count == scan->limit) {
+        scan->more = true;
+        return false;
+    }
+    scan->pairs[scan->count].key = arena_copy(&scan->arena, slice_of(key.data, key.size));
+    scan->pairs[scan->count].value = arena_copy(&scan->arena, slice_of(value.data, value.size));
+    scan->count++;
+    return true;
+}
+
+void ledger_scan_action(struct ledger *ledger, const struct action *action)
+{
+    struct scan scan = {.limit = action->limit};
+    struct slice from = blob_slice(action->key), to = blob_slice(action->end);
+    struct core_event event = {.type = EVENT_SCANNED, .resume = action->resume};
+    ledger_flush(ledger); /* a scan sees what was committed before it */
+    scan.pairs = base_alloc(scan.limit * sizeof *scan.pairs);
+    if (ledger->store != NULL)
+        event.status = ledger->store->ops->scan(
+            ledger->store, action->space, (struct toystore_bytes){from.data, from.size},
+            (struct toystore_bytes){to.data, to.size}, add_pair, &scan);
+    event.pairs = scan.pairs;
+    event.pair_count = scan.count;
+    event.more = scan.more;
+    driver_event(ledger->driver, &event);
+    free(scan.pairs);
+    arena_free(&scan.arena);
+}

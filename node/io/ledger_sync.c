@@ -1,0 +1,102 @@
+/* ledger_sync: makes what was written survive a power loss, on the thread pool: at once for durable
+ * commits, one sync serving all that wait, and every second for the others.
+ *
+ * Enters from io/ledger.c; leaves to the store, and to io/ledger.c with commits that are done. */
+#include "io/ledger.h"
+
+#include <stdlib.h>
+
+static void begin_sync(struct ledger *ledger);
+
+static void on_second(uv_timer_t *timer)
+{
+    begin_sync(timer->data);
+}
+
+void ledger_sync_init(struct ledger *ledger)
+{
+    uv_timer_init(&ledger->driver->loop, &ledger->sync_timer);
+    ledger->sync_timer.data = ledger;
+}
+
+/* Something was written: within a second it will be synced. */
+void ledger_soil(struct ledger *ledger)
+{
+    ledger->dirty = true;
+    if (!uv_is_active((uv_handle_t *)&ledger->sync_timer))
+        uv_timer_start(&ledger->sync_timer, on_second, SYNC_INTERVAL_MS, 0);
+}
+
+void ledger_sync_wanted(struct ledger *ledger)
+{
+    if (ledger->unsynced.first < ledger->unsynced.count)
+        begin_sync(ledger);
+}
+
+static void on_work(uv_work_t *work)
+{
+    struct ledger *ledger = container_of(work, struct ledger, work);
+    ledger->sync_status = ledger->store->ops->sync(ledger->store);
+}
+
+static void on_synced(uv_work_t *work, int status)
+{
+    struct ledger *ledger = container_of(work, struct ledger, work);
+    (void)status; /* it is never cancelled */
+    ledger->sync_running = false;
+    if (ledger->sync_status < 0) {
+        driver_log(ledger->driver, 0, "the store could not be synced: %s",
+                   strerror(-ledger->sync_status));
+        ledger_soil(ledger);
+    }
+    for (; ledger->syncing.first < ledger->syncing.count; ledger->syncing.first++) {
+        struct ledger_waiter waiter = ledger->syncing.items[ledger->syncing.first];
+        waiter.status =
+            ledger->sync_status == 0 || ledger->sync_status == -ENOSPC ? ledger->sync_status : -EIO;
+        ledger_waiters_add(&ledger->done, waiter);
+    }
+    if (!ledger->driver->closing)
+        ledger_sync_wanted(ledger);
+}
+
+static void begin_sync(struct ledger *ledger)
+{
+    bool waiting = ledger->unsynced.first < ledger->unsynced.count;
+    if (ledger->sync_running || (!waiting && !ledger->dirty))
+        return; /* those who wait are served by the next one */
+    struct ledger_waiters empty = ledger->syncing;
+    ledger->syncing = ledger->unsynced;
+    ledger->unsynced = empty;
+    ledger->dirty = false;
+    ledger->sync_running = true;
+    uv_timer_stop(&ledger->sync_timer);
+    uv_queue_work(&ledger->driver->loop, &ledger->work, on_work, on_synced);
+}
+
+bool ledger_busy(const struct ledger *ledger)
+{
+    return ledger->sync_running || ledger->unsynced.first < ledger->unsynced.count ||
+           ledger->done.first < ledger->done.count || ledger->write_count > 0;
+}
+
+void ledger_close(struct ledger *ledger)
+{
+    ledger_flush(ledger);
+    if (ledger->store != NULL && ledger->dirty && ledger->store->ops->sync(ledger->store) < 0)
+        driver_log(ledger->driver, 0, "the store could not be synced at the end");
+    ledger->dirty = false;
+}
+
+void ledger_free(struct ledger *ledger)
+{
+    free(ledger->writes);
+    free(ledger->batches);
+    map_free(&ledger->pending);
+    buf_free(&ledger->name);
+    free(ledger->written.items);
+    free(ledger->done.items);
+    free(ledger->unsynced.items);
+    free(ledger->syncing.items);
+    if (ledger->store != NULL)
+        ledger->store->ops->close(ledger->store);
+}
