@@ -191,7 +191,8 @@ void peer_opened(struct core *core, struct peer *peer)
     if (peer->state != PEER_CONNECTING)
         return;
     peer->state = PEER_HELLO;
-    peer->waiting_since_us = core->now_us; /* the silence of the last connection is not this one's */
+    peer->waiting_since_us =
+        core->now_us; /* the silence of the last connection is not this one's */
     if (!send_hello(core, peer, on_hello, CONNECT_TIMEOUT_MS))
         drop_connection(core, peer, pause_of(peer));
 }
@@ -245,11 +246,13 @@ static void on_hello(struct core *core, uint64_t conn, uint64_t index,
 
 /* ---- time ---- */
 
-/* Another try without being asked: only for members that matter now. */
+/* Another try without being asked: for members that matter now, and for those that could not be
+ * reached, since nobody asks these until they are found again. */
 static bool is_wanted(const struct core *core, const struct peer *peer)
 {
     return peer->id != 0 && swim_alive(core, peer->id) &&
-           core->now_us - peer->used_us < USED_LATELY_MS * 1000ull;
+           (peer->failures > 0 || peer->silent ||
+            core->now_us - peer->used_us < USED_LATELY_MS * 1000ull);
 }
 
 static void close_if_idle(struct core *core, struct peer *peer)
