@@ -35,6 +35,11 @@ struct address {
     uint16_t port;
 };
 
+static inline bool address_equal(const struct address *a, const struct address *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
 /* Where a storage or resolver result goes back to; the driver hands it back unseen. */
 struct resume {
     void (*fn)(struct core *core, const struct core_event *event, struct resume resume);

@@ -159,8 +159,11 @@ void probe_on_ping(struct core *core, const struct address *from, uint64_t seq, 
     if (target != core->id)
         return; /* another node lived here before */
     struct swim_member *m = swim_get(core, asker);
-    bool unwell = m != NULL && m->own.state != TOYSTORE_ALIVE && m->heard;
-    gossip_send(core, from, SWIM_ACK, seq, core->id, unwell ? m : NULL);
+    /* Who thinks otherwise of itself hears what is said of it: that it is dead, or lives elsewhere.
+     */
+    bool differs = m != NULL && m->heard &&
+                   (m->own.state != TOYSTORE_ALIVE || !address_equal(from, &m->own.gossip));
+    gossip_send(core, from, SWIM_ACK, seq, core->id, differs ? m : NULL);
 }
 
 static void on_relay_timeout(struct core *core, struct timer *timer)

@@ -109,11 +109,6 @@ void swim_suspect(struct core *core, struct swim_member *m, node_id accuser)
 
 /* ---- news ---- */
 
-static bool addresses_equal(const struct address *a, const struct address *b)
-{
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 /* Takes attributes and incarnation; the state stays as it is here. */
 static void take_attributes(struct swim_member *m, const struct member *member)
 {
@@ -145,13 +140,14 @@ static bool foreign(const struct core *core, const struct member *member)
 }
 
 /* Another process under an id whose process lives at another address: a copy of its directory, or
- * it has moved. The one that is known stays until it dies; a copy finds out by itself. */
+ * it has moved. The one that is known stays until it dies; a copy finds out by itself. Where one is
+ * the start right after the other it looks like a move: the two must then outbid each other. */
 static bool is_rival(const struct swim_member *m, const struct member *member)
 {
     return m->heard && m->own.state == TOYSTORE_ALIVE &&
            session_compare(&m->own.session, &member->session) != 0 &&
-           !addresses_equal(&m->own.gossip, &member->gossip) &&
-           member->nonces[1] != m->own.nonces[0];
+           !address_equal(&m->own.gossip, &member->gossip) &&
+           member->nonces[1] != m->own.nonces[0] && member->nonces[0] != m->own.nonces[1];
 }
 
 /* The first that is heard of a member. */
