@@ -149,12 +149,15 @@ static void report_status(struct core *core, struct json *json)
     json_bool(json, "ready", core->ready);
     json_bool(json, "storing", core->config.storing);
     json_u64(json, "layout", newest ? newest->number : 0);
+    json_u64(json, "layout_members", newest ? newest->member_count : 0);
+    json_u64(json, "live_layouts", newest ? newest->number - oldest->number + 1 : 0);
     json_bool(json, "moving", newest != oldest);
     json_u64(json, "members_alive", swim_alive_count(core));
     json_u64(json, "members", swim_count(core));
     put_absent(core, json);
     json_u64(json, "partitions_owned", counts.owned);
     json_u64(json, "partitions_held", counts.held);
+    json_u64(json, "partitions_unheld", counts.owned - counts.held);
     json_u64(json, "partitions_recovering", counts.mute);
     json_u64(json, "partitions_led", counts.led);
     json_u64(json, "keys", counts.keys);
