@@ -1,0 +1,250 @@
+/* judge: what a put does to a key's record (PROTOCOL 4). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/coord_judge.h"
+
+static const struct era now_era = {3, 1};
+
+struct fixture {
+    struct arena arena;
+    struct record base;
+    struct judge_put put;
+    struct judgement said;
+};
+
+static struct op_id op_of(uint8_t session, uint64_t sequence)
+{
+    struct op_id id = {.sequence = sequence};
+    memset(id.session.bytes, session, SESSION_SIZE);
+    return id;
+}
+
+/* A put of session 1 that sets a file, unless a test says otherwise. */
+static void begin(struct fixture *f)
+{
+    *f = (struct fixture){0};
+    f->put = (struct judge_put){.op = {op_of(1, 10), 5000, now_era},
+                                .change = TOYSTORE_SET,
+                                .kind = TOYSTORE_FILE,
+                                .value = slice_str("new"),
+                                .node = 7,
+                                .era = now_era};
+}
+
+static void end(struct fixture *f)
+{
+    arena_free(&f->arena);
+}
+
+/* What stands there: a version of session 2, with its chain. */
+static void stands(struct fixture *f, enum toystore_kind kind, const char *value)
+{
+    f->base.has_register = true;
+    struct reg *reg = &f->base.reg;
+    reg->ballot = (struct ballot){now_era, 4, 7, 2};
+    reg->version = (struct version){.op = op_of(2, 1),
+                                    .kind = (uint8_t)kind,
+                                    .value = slice_str(value),
+                                    .extra = slice_str("extra"),
+                                    .attributes = {.mode = 0640, .file = {.sequence = 99}}};
+    reg->version.checksum = version_checksum(&reg->version);
+    reg->born = now_era;
+    struct op op = {op_of(2, 1), 1000, now_era};
+    register_remember(&f->arena, reg, &op, TOYSTORE_OK);
+}
+
+static enum verdict say(struct fixture *f)
+{
+    judge(&f->arena, &f->base, &f->put, &f->said);
+    return f->said.verdict;
+}
+
+static void a_first_put_begins_a_chain(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    assert_true(f.said.created);
+    assert_int_equal(era_compare(f.said.record.reg.born, now_era), 0);
+    assert_int_equal(f.said.record.reg.recent_count, 1);
+    assert_int_equal(f.said.record.reg.version.attributes.file.sequence, 10);
+    end(&f);
+}
+
+static void an_applied_op_is_answered_from_the_chain(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    f.put.op.id = op_of(2, 1);
+    f.put.condition = TOYSTORE_IF_ABSENT;
+    assert_int_equal(say(&f), VERDICT_ANSWERED);
+    assert_int_equal(f.said.answer, TOYSTORE_OK);
+    end(&f);
+}
+
+static void an_op_overtaken_by_its_own_session_is_never_applied(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    f.base.reg.recent[0].sequence = 5;
+    f.put.op.id = op_of(2, 4);
+    assert_int_equal(say(&f), VERDICT_TOO_LATE);
+    f.put.again = true;
+    assert_int_equal(say(&f), VERDICT_ANSWERED);
+    assert_int_equal(f.said.answer, TOYSTORE_INDETERMINATE);
+    end(&f);
+}
+
+static void an_op_older_than_floor_or_born_is_too_late(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    f.base.reg.floor = 5000;
+    assert_int_equal(say(&f), VERDICT_TOO_LATE);
+    assert_int_equal(f.said.floor_us, 5000);
+    f.base.reg.floor = 0;
+    f.put.op.era.epoch = 0;
+    assert_int_equal(say(&f), VERDICT_TOO_LATE);
+    end(&f);
+    begin(&f); /* with no record at all: the present era */
+    f.put.op.era.layout = 2;
+    assert_int_equal(say(&f), VERDICT_TOO_LATE);
+    end(&f);
+}
+
+static void a_refusal_to_a_second_coordinator_is_remembered(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    f.put.condition = TOYSTORE_IF_ABSENT;
+    assert_int_equal(say(&f), VERDICT_REFUSED);
+    assert_int_equal(f.said.answer, TOYSTORE_CONFLICT);
+    f.put.again = true;
+    assert_int_equal(say(&f), VERDICT_REMEMBER);
+    const struct recent *recent = register_recent(&f.said.record.reg, &f.put.op.id);
+    assert_non_null(recent);
+    assert_int_equal(recent->answer, TOYSTORE_CONFLICT);
+    assert_true(slice_equal(f.said.record.reg.version.value, slice_str("old")));
+    end(&f);
+}
+
+static void if_match_compares_ops(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    struct op_id seen = op_of(2, 1), other = op_of(2, 2);
+    f.put.condition = TOYSTORE_IF_MATCH;
+    f.put.match = &seen;
+    f.put.match_count = 1;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    f.put.match = &other;
+    assert_int_equal(say(&f), VERDICT_REFUSED);
+    end(&f);
+}
+
+static void a_raw_put_keeps_what_a_file_has(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    f.put.change = TOYSTORE_SET_VALUE;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    const struct version *version = &f.said.record.reg.version;
+    assert_int_equal(version->attributes.mode, 0640);
+    assert_int_equal(version->attributes.size, 3);
+    assert_int_equal(version->attributes.file.sequence, 99);
+    assert_true(slice_equal(version->extra, slice_str("extra")));
+    assert_false(f.said.created);
+    end(&f);
+    begin(&f);
+    f.put.change = TOYSTORE_SET_VALUE;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    assert_int_equal(f.said.record.reg.version.attributes.mode, 0100644);
+    end(&f);
+}
+
+static void a_raw_put_does_not_replace_a_directory(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_DIRECTORY, "");
+    f.put.change = TOYSTORE_SET_VALUE;
+    assert_int_equal(say(&f), VERDICT_REFUSED);
+    assert_int_equal(f.said.answer, TOYSTORE_IS_DIRECTORY);
+    end(&f);
+}
+
+static void touch_raises_times_and_needs_something_there(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.put.change = TOYSTORE_TOUCH;
+    assert_int_equal(say(&f), VERDICT_REFUSED);
+    assert_int_equal(f.said.answer, TOYSTORE_NOT_FOUND);
+    stands(&f, TOYSTORE_DIRECTORY, "");
+    f.base.reg.version.attributes.mtime_ns = 50;
+    f.base.reg.version.attributes.ctime_ns = 90;
+    f.put.attributes.mtime_ns = f.put.attributes.ctime_ns = 70;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    assert_int_equal(f.said.record.reg.version.attributes.mtime_ns, 70);
+    assert_int_equal(f.said.record.reg.version.attributes.ctime_ns, 90);
+    assert_int_equal(f.said.record.reg.version.kind, TOYSTORE_DIRECTORY);
+    end(&f);
+}
+
+static void only_named_siblings_are_covered(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    struct sloppy siblings[2] = {{.version = {.op = op_of(3, 1), .kind = TOYSTORE_FILE}},
+                                 {.version = {.op = op_of(4, 1), .kind = TOYSTORE_FILE}}};
+    f.base.sloppy = siblings;
+    f.base.sloppy_count = 2;
+    struct op_id seen[2] = {op_of(2, 1), op_of(3, 1)};
+    f.put.condition = TOYSTORE_IF_MATCH;
+    f.put.match = seen;
+    f.put.match_count = 2;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    const struct version *version = &f.said.record.reg.version;
+    assert_true(version_covers(version, &siblings[0].version.op));
+    assert_false(version_covers(version, &siblings[1].version.op));
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_first_put_begins_a_chain),
+        cmocka_unit_test(an_applied_op_is_answered_from_the_chain),
+        cmocka_unit_test(an_op_overtaken_by_its_own_session_is_never_applied),
+        cmocka_unit_test(an_op_older_than_floor_or_born_is_too_late),
+        cmocka_unit_test(a_refusal_to_a_second_coordinator_is_remembered),
+        cmocka_unit_test(if_match_compares_ops),
+        cmocka_unit_test(a_raw_put_keeps_what_a_file_has),
+        cmocka_unit_test(a_raw_put_does_not_replace_a_directory),
+        cmocka_unit_test(touch_raises_times_and_needs_something_there),
+        cmocka_unit_test(only_named_siblings_are_covered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
