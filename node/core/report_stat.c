@@ -81,7 +81,7 @@ static void put_version(struct json *json, const struct version *version, const 
     json_u64(json, "size", version->attributes.size);
     json_format(json, "mode", "%o", version->attributes.mode);
     json_u64(json, "time_us", version->time_us);
-    json_hex64(json, "node", version->node);
+    json_hex64(json, "made_by", version->node);
     json_close(json, '}');
 }
 
@@ -90,6 +90,7 @@ static void put_record(struct json *json, const struct replica_reply *reply)
     struct arena arena = {0};
     struct record record;
     int error = record_decode(&arena, reply->record, &record);
+    json_bool(json, "found", error == 0 && !record_absent(&record));
     put_ballot(json, "promised", &reply->promised);
     if (error == 0 && record.has_register) {
         put_ballot(json, "ballot", &record.reg.ballot);
@@ -113,7 +114,7 @@ static void put_answer(const struct core *core, struct json *json, node_id id,
     if (status == TOYSTORE_OK)
         status = (enum toystore_status)answer->reply.status;
     json_open(json, NULL, '{');
-    json_text(json, "name", member ? member->name : "");
+    json_text(json, "node", member ? member->name : "");
     json_hex64(json, "id", id);
     json_text(json, "status", toystore_status_word(status));
     if (answer->status == TOYSTORE_OK)
