@@ -564,10 +564,19 @@ static void forward_answer(struct core *core, uint64_t handle, uint64_t index,
 
 /* ---- the door ---- */
 
+/* An op of another process was asked of that one before: it may be anywhere. */
+static bool first_try(const struct core *core, const struct ask_put *put,
+                      const struct session *session)
+{
+    static const struct session none;
+    if (!session || session_compare(session, &none) == 0)
+        session = &core->session;
+    return session_compare(&put->name.id.session, session) == 0;
+}
+
 void ask_put(struct core *core, const struct toystore_request *request,
              const struct session *session, ask_done_fn *done, uint64_t handle)
 {
-    (void)session; /* ops that the caller does not name are this node's own */
     pool_handle own;
     struct ask_put *put = pool_new(&core->coord->asks, &own);
     if (!put) {
@@ -591,8 +600,9 @@ void ask_put(struct core *core, const struct toystore_request *request,
         put->foreign_op = true;
         put->name.id = op_from_public(request->op);
         const struct op *tried = tried_find(core->coord, &put->name.id);
-        if (tried) {
+        if (tried)
             put->name = *tried;
+        if (tried || !first_try(core, put, session)) {
             put->taken = 1;
             put->maybe = true;
         }

@@ -181,6 +181,7 @@ bool put_begin(struct core *core, struct coord_put *put)
     put->attempt++;
     put->others = put->accepted = put->refused = put->failed = 0;
     put->leading = put->holds_op = put->chosen = false;
+    put->sent_before = put->sent; /* what a failed commit of this attempt goes back to */
     put->view = view_of(core, put->partition);
     view_electorate_key(core, put->key, 0, 0, &put->tally.electorate);
     put->put.era = view_era(put->view);

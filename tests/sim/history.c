@@ -82,17 +82,26 @@ static void check_kept(struct sim *sim, const struct operation *put, const struc
 
 /* ---- one winner ---- */
 
+static bool may_be_deleted(const struct history *history, unsigned key)
+{
+    for (size_t i = 0; i < history->count; i++) {
+        const struct operation *op = &history->operations[i];
+        if (op->key == key && op->kind == OPERATION_DELETE && op->outcome != OUTCOME_REFUSED &&
+            op->outcome != OUTCOME_NOTHING)
+            return true;
+    }
+    return false;
+}
+
 static void check_winners(struct sim *sim, unsigned key)
 {
     const struct history *history = &sim->clients->history;
     const struct operation *winner = NULL;
+    if (may_be_deleted(history, key))
+        return;
     for (size_t i = 0; i < history->count; i++) {
         const struct operation *op = &history->operations[i];
-        if (op->key != key)
-            continue;
-        if (op->kind == OPERATION_DELETE && op->outcome != OUTCOME_REFUSED)
-            return;
-        if (op->condition != TOYSTORE_IF_ABSENT || !acknowledged(op))
+        if (op->key != key || op->condition != TOYSTORE_IF_ABSENT || !acknowledged(op))
             continue;
         if (winner != NULL)
             sim_fail(sim, "two winners of one if-absent on %s: %llu and %llu", client_key(key),
@@ -133,9 +142,41 @@ static const struct operation *check_last_reads(struct sim *sim, unsigned key)
     return first;
 }
 
+static const char *outcome_word(const struct operation *op)
+{
+    static const char *const words[] = {"open", "done", "refused", "nothing", "unknown"};
+    return words[op->outcome];
+}
+
+/* In a replay: what clients were told of a key. */
+static void print_key(struct sim *sim, unsigned key)
+{
+    const struct history *history = &sim->clients->history;
+    printf("history of %s\n", client_key(key));
+    for (size_t i = 0; i < history->count; i++) {
+        const struct operation *op = &history->operations[i];
+        static const char *const kinds[] = {"get", "put", "delete"};
+        static const char *const conditions[] = {"", " if absent", " if match"};
+        if (op->key != key)
+            continue;
+        printf("  #%zu %llu..%llu client %u node %u %s %llu%s", i, (unsigned long long)op->began,
+               (unsigned long long)op->ended, op->client, op->node, kinds[op->kind],
+               (unsigned long long)op->value, conditions[op->condition]);
+        for (size_t m = 0; m < op->match_count; m++)
+            printf(" %llu", (unsigned long long)op->match_values[m]);
+        printf(": %s %s%s%s, %u tries", outcome_word(op), toystore_status_word(op->status),
+               op->sloppy ? " sloppy" : "", op->durable ? " durable" : "", op->tries);
+        for (size_t s = 0; s < op->sibling_count; s++)
+            printf(" +%llu", (unsigned long long)op->siblings[s]);
+        putchar('\n');
+    }
+}
+
 void check_history(struct sim *sim)
 {
     const struct history *history = &sim->clients->history;
+    for (unsigned key = 0; sim->print && key < sim->plan.keys; key++)
+        print_key(sim, key);
     for (unsigned key = 0; key < sim->plan.keys; key++) {
         const struct operation *read = check_last_reads(sim, key);
         if (sim->plan.strict && !sim->plan.total_loss && read != NULL && read->sibling_count != 0)
