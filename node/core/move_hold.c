@@ -83,7 +83,9 @@ static void ask_sources(struct core *core, struct hold *hold)
 {
     for (unsigned i = 0; i < hold->electorate.member_count; i++) {
         node_id id = hold->electorate.members[i];
-        if (id == core->id || !useful(hold, i) || !rpc_reachable(core, id))
+        bool answers = hold->mode == HOLD_TAKE ? view_reachable(core, hold->partition, id)
+                                               : rpc_reachable(core, id);
+        if (id == core->id || !useful(hold, i) || !answers)
             continue;
         hold->tried |= (uint32_t)1 << i;
         hold->open |= (uint32_t)1 << i;

@@ -69,8 +69,15 @@ static void take_work(struct core *core, struct replica_work *work)
         suspect_add(hold, take, &(struct ballot){0}, &theirs);
     if (take->theirs.size == 0)
         return;
-    take->status = replica_store(work, &view_partition(core, hold->partition)->promised, &theirs,
-                                 take->settled, true);
+    struct ballot promised = view_partition(core, hold->partition)->promised;
+    if (hold->mode != HOLD_TAKE) {
+        /* What it promised in an older era may be forgotten anyway; the sources have noted the new
+         * one, so no ballot of an older era is accepted by a quorum any more. */
+        promised = (struct ballot){0};
+        if (era_compare(work->entry.promised.era, hold->era) < 0)
+            work->entry.promised = promised;
+    }
+    take->status = replica_store(work, &promised, &theirs, take->settled, true);
 }
 
 static void take_done(struct core *core, struct replica_work *work)

@@ -136,12 +136,13 @@ void move_handle_holding(struct core *core, const struct rpc_request *request)
         return;
     }
     const struct layout *newest = view_newest(core), *oldest = view_oldest(core);
-    if (!newest || in.newest > newest->number || in.oldest > oldest->number)
+    bool behind = !newest || in.newest > newest->number || in.oldest > oldest->number;
+    if (behind) {
         view_fetch(core, request->from);
-    if (!core->config.storing)
-        status = TOYSTORE_OK; /* only the numbers of the layouts matter to a client */
-    else if (count == 0)
-        status = TOYSTORE_BUSY; /* told again, once the layout is known here */
+        status = TOYSTORE_BUSY; /* tell it again, until the layout is known here */
+    }
+    if (!core->config.storing || count == 0)
+        ; /* only the numbers of the layouts matter to a client */
     else if (in.bitmap.size != (count + 7) / 8)
         status = TOYSTORE_INVALID;
     else
