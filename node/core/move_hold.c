@@ -72,6 +72,8 @@ void hold_end(struct core *core, struct hold *hold, unsigned again_ms)
         if (hold->syncs[i] != 0)
             sync_cancel(core, hold->syncs[i]);
     move->not_before_us[hold->partition] = core->now_us + again_ms * 1000ull;
+    /* Whom it may recover from is asked anew: one of them may have gone. */
+    move->approvals[hold->partition] = (struct approval){0};
     suspects_free(&hold->suspects);
     pool_delete(&move->holds, hold->self);
 }
