@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/version.h"
 #include "core/view.h"
 #include "sim/client.h"
 #include "sim/sim.h"
@@ -144,6 +145,46 @@ static struct slice record_on(const struct sim_node *node, struct slice key)
     return entry.record;
 }
 
+/* In a replay: what an owner keeps. */
+static void print_record(const struct sim_node *node, struct slice key)
+{
+    struct arena arena = {0};
+    struct entry entry = {0};
+    struct record record = {0};
+    const struct blob *stored = disk_get(&node->disk, TOYSTORE_RECORDS, key);
+    if (stored == NULL || entry_decode(blob_slice(stored), &entry) != 0 ||
+        (entry.record.size != 0 && record_decode(&arena, entry.record, &record) != 0)) {
+        printf("  node %u: %s\n", node->index, stored ? "damaged" : "nothing");
+        return;
+    }
+    const struct ballot *b = &record.reg.ballot;
+    printf("  node %u:", node->index);
+    if (record.has_register)
+        printf(" %u.%u/%llu/%llx/%llu%s kind %u seq %llu, %zu recent", b->era.layout, b->era.epoch,
+               (unsigned long long)b->counter, (unsigned long long)b->node,
+               (unsigned long long)b->turn, entry.settled ? " settled" : "",
+               record.reg.version.kind, (unsigned long long)record.reg.version.op.sequence,
+               record.reg.recent_count);
+    for (size_t i = 0; i < record.sloppy_count; i++)
+        printf(" +%02x/%llu%s", record.sloppy[i].version.op.session.bytes[0],
+               (unsigned long long)record.sloppy[i].version.op.sequence,
+               sloppy_visible(&record, i) ? "" : " hidden");
+    b = &entry.promised;
+    printf("; promised %u.%u/%llu/%llx/%llu\n", b->era.layout, b->era.epoch,
+           (unsigned long long)b->counter, (unsigned long long)b->node,
+           (unsigned long long)b->turn);
+    arena_free(&arena);
+}
+
+static void print_owners(struct sim *sim, struct slice key)
+{
+    printf("owners of %.*s\n", (int)key.size, (const char *)key.data);
+    for (unsigned i = 0; i < sim->node_count; i++)
+        if (sim->nodes[i].storing &&
+            owns(&sim->nodes[i], view_partition_of(sim->nodes[i].core, key)))
+            print_record(&sim->nodes[i], key);
+}
+
 static const char *compare_key(struct sim *sim, struct slice key)
 {
     const struct sim_node *first = NULL;
@@ -156,6 +197,10 @@ static const char *compare_key(struct sim *sim, struct slice key)
             first = node;
         if (slice_equal(record_on(first, key), record_on(node, key)))
             continue;
+        if (sim->print && sim->now_us > sim->quarrel_us) {
+            print_owners(sim, key);
+            sim->quarrel_us = sim->now_us + 5 * SECOND;
+        }
         snprintf(sim->checks->words, sizeof sim->checks->words,
                  "owners %u and %u keep different records of %.*s", first->index, i, (int)key.size,
                  (const char *)key.data);

@@ -113,6 +113,7 @@ struct sim {
     struct checks *checks;
     uint64_t trace_hash, trace_lines;
     bool healed;               /* the liveness phase: nothing fails any more */
+    uint64_t quarrel_us;       /* a replay prints differing owners, then not before this */
     struct sim_event *current; /* being fired */
     jmp_buf failure;
     char reason[400];
