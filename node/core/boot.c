@@ -152,6 +152,7 @@ static void start_modules(struct core *core)
     move_start(core);
     lead_start(core);
     hints_start(core);
+    entropy_start(core);
 }
 
 /* ---- step 3: note this start ---- */

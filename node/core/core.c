@@ -23,6 +23,7 @@ struct core *core_new(const struct core_config *config)
     core->trees = trees_new();
     core->coord = coord_new(core);
     core->hints = hints_new(core);
+    core->entropy = entropy_new();
     core->lead = lead_new(core);
     core->move = move_new(core);
     core->reports = reports_new();
@@ -37,6 +38,7 @@ void core_free(struct core *core)
     reports_free(core->reports);
     move_free(core->move);
     lead_free(core->lead);
+    entropy_free(core->entropy);
     hints_free(core->hints);
     coord_free(core->coord);
     trees_free(core->trees);
@@ -301,8 +303,10 @@ void core_on_member(struct core *core, enum toystore_event_type type, const stru
         return;
     move_on_member(core, member);
     lead_on_member(core);
-    if (member->state == TOYSTORE_ALIVE)
+    if (member->state == TOYSTORE_ALIVE) {
         hints_on_member(core, member->id);
+        entropy_on_member(core, member->id);
+    }
 }
 
 void core_members(const struct core *core,

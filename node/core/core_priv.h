@@ -8,6 +8,7 @@
 #include "core/coord.h"
 #include "core/core.h"
 #include "core/disk.h"
+#include "core/entropy.h"
 #include "core/hint.h"
 #include "core/lead.h"
 #include "core/limits.h"
@@ -52,6 +53,7 @@ struct core {
     struct trees *trees;
     struct coord *coord;
     struct hints *hints;
+    struct entropy *entropy;
     struct lead *lead;
     struct move *move;
     struct reports *reports;

@@ -243,6 +243,7 @@ void view_changed(struct core *core)
     lead_view_changed(core);
     move_view_changed(core);
     hints_view_changed(core);
+    entropy_view_changed(core);
 }
 
 void views_free(struct views *views)

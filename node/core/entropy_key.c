@@ -1,0 +1,150 @@
+/* One key that differs between this owner and another: what they have is stored here, then what
+ * they lack is sent to them, both by store() (PROTOCOL 3). What a promise refuses is looked at once
+ * more later, since a put may be on its way to one of the two.
+ * Enters from sync; leaves to the key's queue, rpc (TRANSFER), entropy_recheck.c, and sync_next. */
+#include "core/entropy_priv.h"
+#include "core/key.h"
+#include "core/replica_priv.h"
+
+struct entropy_key {
+    pool_handle handle;
+    uint64_t sync;
+    node_id peer;
+    uint32_t partition;
+    struct slice name, theirs; /* they live until sync_next */
+    bool theirs_settled;
+    enum toystore_status status; /* of storing here */
+    struct blob *ours;           /* to be sent; NULL: they have all that we have */
+    bool ours_settled;
+};
+
+const size_t entropy_key_size = sizeof(struct entropy_key);
+
+void entropy_key_clear(struct entropy_key *key)
+{
+    if (key != NULL)
+        blob_unref(&key->ours);
+}
+
+static void key_end(struct core *core, struct entropy_key *key)
+{
+    uint64_t sync = key->sync;
+    entropy_key_clear(key);
+    pool_delete(&core->entropy->keys, key->handle);
+    sync_next(core, sync);
+}
+
+/* ---- here ---- */
+
+static void take_immutable(struct replica_work *work, struct entropy_key *key)
+{
+    if (key->theirs.size > 0 && (work->damaged || work->entry.record.size == 0))
+        key->status = replica_immutable(work, key->theirs);
+    else if (!work->damaged && key->theirs.size == 0 && work->entry.record.size > 0)
+        key->ours = blob_copy(work->entry.record);
+}
+
+static void take_record(struct core *core, struct replica_work *work, struct entropy_key *key)
+{
+    struct record theirs = {0};
+    if (work->damaged)
+        return; /* the key recovers by a move */
+    if (key->theirs.size > 0 && record_decode(&work->arena, key->theirs, &theirs) != 0)
+        return;
+    key->status = replica_store(work, &view_partition(core, key->partition)->promised, &theirs,
+                                key->theirs_settled, true);
+    if (work->entry.settled)
+        record_prune(&work->arena, &work->record);
+    struct buf ours = {0};
+    record_encode(&ours, &work->record);
+    if (ours.size == 0 || slice_equal(buf_slice(&ours), key->theirs)) {
+        buf_free(&ours);
+        return;
+    }
+    key->ours = buf_take(&ours);
+    const struct reg *reg = &work->record.reg;
+    key->ours_settled =
+        work->entry.settled || (work->record.has_register &&
+                                lead_knows_chosen(core, key->partition, work->key, &reg->ballot));
+}
+
+static void key_work(struct core *core, struct replica_work *work)
+{
+    struct entropy_key *key = pool_get(&core->entropy->keys, work->handle);
+    if (view_partition(core, key->partition)->mute || !view_holds(core, key->partition))
+        return;
+    if (key_is_immutable(work->key))
+        take_immutable(work, key);
+    else
+        take_record(core, work, key);
+}
+
+/* ---- there ---- */
+
+static void sent(struct core *core, uint64_t handle, uint64_t index,
+                 const struct rpc_answer *answer)
+{
+    (void)index;
+    struct entropy_key *key = pool_get(&core->entropy->keys, handle);
+    struct transfer_reply reply;
+    uint32_t result;
+    if (answer->status == TOYSTORE_OK && transfer_reply_decode(answer->result, &reply) &&
+        reply.status == TOYSTORE_OK) {
+        struct cursor cursor = cursor_of(reply.results.items);
+        if (wire_get_U32(&cursor, &result) && result == TOYSTORE_REFUSED)
+            entropy_recheck(core, key->name, key->peer);
+    }
+    key_end(core, key);
+}
+
+static void key_done(struct core *core, struct replica_work *work)
+{
+    struct entropy_key *key = pool_get(&core->entropy->keys, work->handle);
+    if (work->status == 0 && key->status == TOYSTORE_REFUSED)
+        entropy_recheck(core, key->name, key->peer);
+    if (work->status != 0 || key->ours == NULL) {
+        key_end(core, key);
+        return;
+    }
+    struct buf items = {0};
+    transfer_item_encode(
+        &items, &(struct transfer_item){key->name, blob_slice(key->ours), key->ours_settled});
+    struct blob *params = RPC_PARAMS(transfer_request, {.view = view_of(core, key->partition),
+                                                        .partition = key->partition,
+                                                        .reason = TRANSFER_REPAIR,
+                                                        .records = {1, buf_slice(&items)}});
+    buf_free(&items);
+    rpc_call(core, key->peer, METHOD_TRANSFER, params, REPLICA_TIMEOUT_MS, sent, key->handle, 0);
+}
+
+static node_id peer_of(struct core *core, const struct entropy_sync *sync)
+{
+    struct electorate electorate;
+    view_electorate(core, sync->partition, 0, 0, &electorate);
+    unsigned place = (unsigned)__builtin_ctz(sync->peer);
+    return place < electorate.member_count ? electorate.members[place] : 0;
+}
+
+void entropy_differs(struct core *core, uint64_t sync_handle, uint64_t handle, struct slice name,
+                     struct slice theirs, bool theirs_settled)
+{
+    struct entropy_sync *sync = pool_get(&core->entropy->syncs, handle);
+    pool_handle own;
+    struct entropy_key *key = pool_new(&core->entropy->keys, &own);
+    sync->differed = true;
+    if (key == NULL) {
+        sync_next(core, sync_handle);
+        return;
+    }
+    *key = (struct entropy_key){.handle = own,
+                                .sync = sync_handle,
+                                .peer = peer_of(core, sync),
+                                .partition = sync->partition,
+                                .name = name,
+                                .theirs = theirs,
+                                .theirs_settled = theirs_settled};
+    if (key_is_immutable(name))
+        replica_run_raw(core, name, key_work, key_done, own, 0);
+    else
+        replica_run(core, name, key_work, key_done, own, 0);
+}

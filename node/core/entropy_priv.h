@@ -1,0 +1,55 @@
+/* entropy_priv: what entropy.c, entropy_key.c and entropy_recheck.c share. */
+#ifndef TOYSTORE_CORE_ENTROPY_PRIV_H
+#define TOYSTORE_CORE_ENTROPY_PRIV_H
+
+#include "core/core_priv.h"
+#include "core/entropy.h"
+
+enum {
+    ENTROPY_SYNCS_MAX = 4,      /* comparisons under way */
+    ENTROPY_BUSY_TICKS = 10,    /* a partition that is written all the time is compared so often */
+    ENTROPY_FULL_TICKS = 300,   /* and one that is not, this seldom */
+    ENTROPY_RECHECKS_MAX = 256, /* refused keys that wait for their second look */
+    ENTROPY_PAUSE_MS = 200      /* before it */
+};
+
+/* Peers are bits: places in the partition's electorate. */
+struct entropy_partition {
+    struct hash128 root;  /* at the last tick */
+    struct hash128 equal; /* when it was last found equal to all peers' */
+    uint32_t due, tried;  /* peers to compare with; those of them asked since the last tick */
+    uint16_t busy;        /* ticks in which the root changed */
+    bool comparing;
+};
+
+/* A comparison with one peer. */
+struct entropy_sync {
+    pool_handle handle;
+    uint32_t partition, peer; /* bit */
+    struct hash128 root;      /* ours when it began */
+    bool differed;
+};
+
+struct entropy {
+    struct timer tick;
+    unsigned ticks;
+    uint32_t cursor, partition_count;
+    struct entropy_partition *partitions;
+    struct pool syncs, keys, rechecks;
+    bool started;
+};
+
+/* A key that differs: stored here, sent there (entropy_key.c). */
+struct entropy_key;
+extern const size_t entropy_key_size;
+sync_differ_fn entropy_differs;
+void entropy_key_clear(struct entropy_key *key);
+
+/* A key whose register was refused by a promise: a put may just be under way. After a pause it is
+ * looked at once more, and settled by a round if it still differs (entropy_recheck.c). */
+struct entropy_recheck;
+extern const size_t entropy_recheck_size;
+void entropy_recheck(struct core *core, struct slice key, node_id peer);
+void entropy_recheck_clear(struct entropy_recheck *recheck);
+
+#endif
