@@ -27,6 +27,7 @@ void entropy_free(struct entropy *entropy)
         entropy_key_clear(entropy->keys.objects[i]);
     for (size_t i = 0; i < entropy->rechecks.capacity; i++)
         entropy_recheck_clear(entropy->rechecks.objects[i]);
+    scrub_free(&entropy->scrub);
     pool_free(&entropy->syncs);
     pool_free(&entropy->keys);
     pool_free(&entropy->rechecks);
@@ -94,6 +95,7 @@ static void tick_fire(struct core *core, struct timer *timer)
         for (uint32_t i = 0; i < entropy->partition_count; i++)
             partition_tick(core, i);
         entropy_pump(core);
+        scrub_tick(core);
     }
     timer_set_after_ms(core, timer, max_u64(core->config.handoff_interval_ms, 1), tick_fire);
 }

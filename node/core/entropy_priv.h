@@ -10,7 +10,10 @@ enum {
     ENTROPY_BUSY_TICKS = 10,    /* a partition that is written all the time is compared so often */
     ENTROPY_FULL_TICKS = 300,   /* and one that is not, this seldom */
     ENTROPY_RECHECKS_MAX = 256, /* refused keys that wait for their second look */
-    ENTROPY_PAUSE_MS = 200      /* before it */
+    ENTROPY_PAUSE_MS = 200,     /* before it */
+    SCRUB_TICK_KEYS = 32,       /* records read again in one tick */
+    SCRUB_TICK_BYTES = 2 << 20, /* what was read beyond these is paid by ticks without */
+    SCRUB_REST_TICKS = 60       /* between two passes */
 };
 
 /* Peers are bits: places in the partition's electorate. */
@@ -30,6 +33,16 @@ struct entropy_sync {
     bool differed;
 };
 
+/* Where the scrub is (entropy_scrub.c). */
+struct scrub {
+    struct hash128 after;
+    bool running;
+    unsigned rest;
+    uint64_t bytes;
+    struct blob *keys[SCRUB_TICK_KEYS];
+    size_t first, count;
+};
+
 struct entropy {
     struct timer tick;
     unsigned ticks;
@@ -37,7 +50,11 @@ struct entropy {
     struct entropy_partition *partitions;
     struct pool syncs, keys, rechecks;
     bool started;
+    struct scrub scrub;
 };
+
+void scrub_tick(struct core *core);
+void scrub_free(struct scrub *scrub);
 
 /* A key that differs: stored here, sent there (entropy_key.c). */
 struct entropy_key;
