@@ -136,6 +136,14 @@ static void put_absent(const struct core *core, struct json *json)
     json_close(json, ']');
 }
 
+static void put_address(struct json *json, const char *name, const struct address *address)
+{
+    char text[HOST_SIZE_MAX + 10];
+    snprintf(text, sizeof text, strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host,
+             address->port);
+    json_text(json, name, text);
+}
+
 static void report_status(struct core *core, struct json *json)
 {
     const struct layout *oldest = view_oldest(core), *newest = view_newest(core);
@@ -143,6 +151,7 @@ static void report_status(struct core *core, struct json *json)
     json_open(json, NULL, '{');
     json_text(json, "name", core->self.name);
     json_hex64(json, "id", core->id);
+    put_address(json, "rpc_address", &core->self.rpc);
     json_text(json, "version", TOYSTORE_VERSION);
     json_text(json, "cluster_name", core->config.cluster_name);
     put_cluster(json, "cluster", core->self.cluster);
