@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* How long a data directory is waited for that another process, perhaps about to end, still has. */
+enum { HOLDER_WAIT_MS = 10000, HOLDER_PAUSE_MS = 50 };
 
 int node_log_level(const struct toystore_config *config)
 {
@@ -55,9 +59,28 @@ static bool wants_memory(const struct toystore_config *config)
     return config->store_ops == NULL && strcmp(config->store, "memory") == 0;
 }
 
+/* Who unmounts and mounts again at once meets the old process: it publishes, then ends. */
+static int open_when_free(const struct toystore_store_ops *ops, const char *data,
+                          const struct driver_options *callbacks, char *reason, size_t reason_size,
+                          struct toystore_store **ret_store)
+{
+    const struct timespec pause = {.tv_nsec = HOLDER_PAUSE_MS * 1000000l};
+    for (unsigned waited_ms = 0;; waited_ms += HOLDER_PAUSE_MS) {
+        int status = ops->open(data, reason, reason_size, ret_store);
+        if (status != -EBUSY || waited_ms >= HOLDER_WAIT_MS)
+            return status;
+        if (waited_ms == 0 && callbacks->log != NULL) {
+            char line[400];
+            snprintf(line, sizeof line, "%s: waiting for it to end", reason);
+            callbacks->log(callbacks->arg, 1, line);
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* *ret_store stays NULL for a client. */
-static int open_store(const struct toystore_config *config, struct toystore_store **ret_store,
-                      char *error, size_t error_size)
+static int open_store(const struct toystore_config *config, const struct driver_options *callbacks,
+                      struct toystore_store **ret_store, char *error, size_t error_size)
 {
     const struct toystore_store_ops *ops =
         config->store_ops ? config->store_ops : store_by_name(config->store);
@@ -77,7 +100,7 @@ static int open_store(const struct toystore_config *config, struct toystore_stor
     if (status != 0)
         return status;
     char reason[300] = "";
-    status = ops->open(config->data, reason, sizeof reason, ret_store);
+    status = open_when_free(ops, config->data, callbacks, reason, sizeof reason, ret_store);
     if (status != 0)
         snprintf(error, error_size, "--data %s: %s", config->data ? config->data : "(memory)",
                  reason[0] ? reason : strerror(-status));
@@ -182,7 +205,7 @@ int node_open(const struct toystore_config *config, const struct driver_options 
     if (status == 0)
         status = fill_core(config, &options, error, error_size);
     if (status == 0)
-        status = open_store(config, &options.store, error, error_size);
+        status = open_store(config, callbacks, &options.store, error, error_size);
     if (status != 0)
         return status;
     options.core.storing = options.store != NULL;

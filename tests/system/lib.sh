@@ -9,8 +9,8 @@ set -u
 if [ -z "${TOYSTORE_IN_NAMESPACE:-}" ]; then
     map=()
     [ "$(id -u)" = 0 ] || map=(--map-root-user)
-    TOYSTORE_IN_NAMESPACE=1 exec unshare "${map[@]}" --net --mount --pid --fork --kill-child \
-        --mount-proc -- bash "$0" "$@"
+    TOYSTORE_IN_NAMESPACE=1 exec unshare "${map[@]}" --net --mount --propagation slave --pid \
+        --fork --kill-child --mount-proc -- bash "$0" "$@"
 fi
 ip link set lo up
 
