@@ -186,8 +186,6 @@ static void accept_answer(struct core *core, uint64_t handle, uint64_t index,
         if (state == PUT_BEHIND && put->chosen)
             send_settled(core, put, 1u << member);
     } else {
-        if (answer->status != TOYSTORE_OK)
-            put->failed |= 1u << member;
         refused(core, put, member, &reply);
         if (put_find(core, handle) != put || put->op.state != state)
             return;
@@ -227,8 +225,9 @@ static void behind_check(struct core *core, struct coord_put *put)
         return;
     struct batch batch = {0};
     const struct electorate *electorate = &put->tally.electorate;
+    uint32_t missed = put->others & ~put->accepted; /* also those that were full, mute or busy */
     for (unsigned i = 0; i < electorate->member_count; i++)
-        if (put->failed & 1u << i)
+        if (missed & 1u << i)
             hint_add(core, &batch, electorate->members[i], put->key);
     if (batch.count > 0)
         disk_commit(core, &batch, false, (struct resume){0});

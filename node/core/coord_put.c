@@ -179,7 +179,7 @@ bool put_begin(struct core *core, struct coord_put *put)
 {
     tally_clear(&put->tally);
     put->attempt++;
-    put->others = put->accepted = put->refused = put->failed = 0;
+    put->others = put->accepted = put->refused = 0;
     put->leading = put->holds_op = put->chosen = false;
     put->sent_before = put->sent; /* what a failed commit of this attempt goes back to */
     put->view = view_of(core, put->partition);

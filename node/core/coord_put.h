@@ -68,7 +68,6 @@ struct coord_put {
     struct blob *record;                /* encoded: what is accepted, or was judged on */
     struct blob *accept;                /* packed put_request for the others */
     uint32_t others, accepted, refused; /* masks: asked to accept, did, did not */
-    uint32_t failed;                    /* of the refused: gave no answer at all */
     bool chosen;                        /* q accepted */
     bool unknown;                       /* the own copy is damaged */
     bool siblings;                      /* there are sloppy puts that may be dropped once settled */

@@ -145,6 +145,13 @@ static struct slice record_on(const struct sim_node *node, struct slice key)
     return entry.record;
 }
 
+static bool damaged_on(const struct sim_node *node, struct slice key)
+{
+    struct entry entry;
+    const struct blob *stored = disk_get(&node->disk, TOYSTORE_RECORDS, key);
+    return stored != NULL && entry_decode(blob_slice(stored), &entry) != 0;
+}
+
 /* In a replay: what an owner keeps. */
 static void print_record(const struct sim_node *node, struct slice key)
 {
@@ -195,8 +202,9 @@ static const char *compare_key(struct sim *sim, struct slice key)
             continue;
         if (first == NULL)
             first = node;
-        if (slice_equal(record_on(first, key), record_on(node, key)))
-            continue;
+        if (damaged_on(first, key) || damaged_on(node, key) ||
+            slice_equal(record_on(first, key), record_on(node, key)))
+            continue; /* damage shows when somebody reads it */
         if (sim->print && sim->now_us > sim->quarrel_us) {
             print_owners(sim, key);
             sim->quarrel_us = sim->now_us + 5 * SECOND;
