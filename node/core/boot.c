@@ -15,7 +15,8 @@ enum { IDENTITY_FORMAT = 1, SCAN_PAIRS = 4096 };
 
 #define META_IDENTITY "identity"
 #define META_BOOT     "boot"
-#define META_RESET    "reset"
+#define META_MEMBERS  "members"
+#define META_RESET    "begin-empty" /* sorts first: what follows is not restored then */
 
 struct boot {
     bool found_identity, found_boot;
@@ -191,6 +192,8 @@ static void note_start(struct core *core)
     struct batch batch = {0};
     put_identity(core, &batch);
     put_mark(core, &batch, false);
+    if (boot->reset)
+        batch_remove(&batch, TOYSTORE_META, slice_str(META_RESET));
     if (core->forgot)
         move_forgot(core, &batch);
     disk_commit(core, &batch, true, resume_to(on_noted, 0, 0));
@@ -252,6 +255,15 @@ static void on_wiped(struct core *core, const struct core_event *event, struct r
         wipe(core);
 }
 
+/* The members show the way back into the cluster, the identity which one it is, and the mark lets
+ * what is interrupted begin again. */
+static bool outlives_wiping(enum toystore_space space, struct slice key)
+{
+    return space == TOYSTORE_META &&
+           (slice_equal(key, slice_str(META_MEMBERS)) ||
+            slice_equal(key, slice_str(META_IDENTITY)) || slice_equal(key, slice_str(META_RESET)));
+}
+
 static void on_wipe_scan(struct core *core, const struct core_event *event, struct resume resume)
 {
     (void)resume;
@@ -260,8 +272,9 @@ static void on_wipe_scan(struct core *core, const struct core_event *event, stru
     if (scan_failed(core, event))
         return;
     for (size_t i = 0; i < event->pair_count; i++)
-        batch_remove(&batch, boot->wiping, event->pairs[i].key);
-    if (event->pair_count > 0) {
+        if (!outlives_wiping(boot->wiping, event->pairs[i].key))
+            batch_remove(&batch, boot->wiping, event->pairs[i].key);
+    if (batch.count > 0) {
         disk_commit(core, &batch, true, resume_to(on_wiped, 0, 0));
         return;
     }
@@ -269,7 +282,6 @@ static void on_wipe_scan(struct core *core, const struct core_event *event, stru
     wipe(core);
 }
 
-/* META goes last, the mark with it: what is interrupted begins again. */
 static void wipe(struct core *core)
 {
     struct boot *boot = core->boot;
@@ -277,10 +289,10 @@ static void wipe(struct core *core)
         scan_after(core, boot->wiping, slice_of(NULL, 0), on_wipe_scan);
         return;
     }
-    *boot = (struct boot){.reset = false};
-    core->id = 0;
+    boot->found_identity = boot->found_boot = false;
     core->nonce_count = 0;
-    memset(&core->self, 0, sizeof core->self);
+    core->self.incarnation = 0;
+    core_log(core, LOG_WARNING, "the data directory was emptied; this is a new member now");
     note_start(core);
 }
 
@@ -313,16 +325,16 @@ static bool has_prefix(struct slice key, const char *prefix)
 static bool restore_pair(struct core *core, struct slice key, struct slice value)
 {
     struct boot *boot = core->boot;
+    if (slice_equal(key, slice_str(META_RESET)))
+        return boot->reset = true;
     if (slice_equal(key, slice_str(META_IDENTITY)))
         return boot->found_identity = identity_decode(core, value);
     if (slice_equal(key, slice_str(META_BOOT)))
         return boot->found_boot = mark_decode(boot, value);
-    if (slice_equal(key, slice_str(META_RESET)))
-        boot->reset = true;
+    if (slice_equal(key, slice_str(META_MEMBERS)))
+        swim_restore(core, value);
     else if (boot->reset)
         return true;
-    else if (slice_equal(key, slice_str("members")))
-        swim_restore(core, value);
     else if (has_prefix(key, "layout") || has_prefix(key, "partition/"))
         views_restore(core, key, value);
     else if (has_prefix(key, "session/"))
@@ -348,6 +360,10 @@ static void on_meta(struct core *core, const struct core_event *event, struct re
         }
     if (event->more && event->pair_count > 0) {
         scan_meta(core, event->pairs[event->pair_count - 1].key);
+        return;
+    }
+    if (core->boot->reset) {
+        wipe(core);
         return;
     }
     if (view_partition_count(core) > 0)

@@ -174,13 +174,12 @@ static void on_exchange(struct core *core, struct timer *timer)
 static void notice_waiting(struct core *core)
 {
     struct swim *swim = core->swim;
-    if (swim->join_tries < 2 ||
+    if (swim->join_tries < 2 || swim->count == 1 ||
         (swim->noticed_us != 0 && core->now_us - swim->noticed_us < NOTICE_EVERY_MS * 1000ull))
         return;
     swim->noticed_us = core->now_us;
-    core_log(core, LOG_WARNING, "no seed and no member answers yet (%s%s): trying again",
-             core->config.seed_count ? core->config.seeds[0] : "members remembered",
-             core->config.seed_count > 1 ? ", ..." : "");
+    core_log(core, LOG_WARNING, "none of the %zu members remembered answers yet: trying again",
+             swim->count - 1);
 }
 
 static void join_now(struct core *core, struct timer *timer)
