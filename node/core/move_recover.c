@@ -188,7 +188,12 @@ static bool choose_sources(struct core *core, struct patient *patient, unsigned 
     uint32_t answering = (patient->fine | patient->mute | self_bit) & mask;
     unsigned mute = bits((patient->mute | self_bit) & mask) + gone;
     unsigned majority = n / 2 + 1;
-    if (mute < majority || bits(answering) < n - majority + 1)
+    unsigned needed = n - majority + 1;
+    /* Too few are left to be F others, though a majority is not mute (two of four): those that are
+     * mute would wait for each other for ever. Then everybody has to give. */
+    if (mute < majority)
+        needed = n - mute < wanted ? n - gone : UINT32_MAX;
+    if (bits(answering) < needed)
         return false;
     patient->mode = HOLD_SALVAGE;
     patient->sources |= answering & ~self_bit;
