@@ -204,9 +204,9 @@ static void replica_token_loaded(struct core *core, const struct core_event *eve
     struct replica_op *op = pool_get(&core->replica->ops, resume.handle);
     struct slice key;
     if (event->status == 0 && token_decode(blob_slice(event->bytes), &op->digest_before, &key)) {
-        static const struct hash128 none;
+        struct hash128 mark = token_damaged(core, &op->token_id);
         op->had = true;
-        op->marked = memcmp(&op->digest_before, &none, sizeof none) == 0;
+        op->marked = memcmp(&op->digest_before, &mark, sizeof mark) == 0;
     }
     move_on_damage(core, op->work.key);
     replica_work(core, op);

@@ -95,11 +95,11 @@ static void collect_write(struct replica_op *op)
     buf_free(&encoded);
 }
 
-/* The damaged copy stays until others' takes its place; the zero digest makes the tree differ. */
-static void collect_damage(struct replica_op *op)
+/* The damaged copy stays until others' takes its place; the mark makes the tree differ. */
+static void collect_damage(struct core *core, struct replica_op *op)
 {
     op->has = true;
-    op->digest_after = (struct hash128){0};
+    op->digest_after = token_damaged(core, &op->token_id);
     collect_token(op);
 }
 
@@ -111,7 +111,7 @@ void replica_collect(struct core *core, struct replica_op *op)
     if (work->write || work->drop)
         collect_write(op);
     else if (work->damaged && !op->marked)
-        collect_damage(op);
+        collect_damage(core, op);
 }
 
 static void tree_change(struct core *core, const struct replica_op *op,

@@ -120,14 +120,14 @@ static int token_compare(const struct hash128 *a, const struct hash128 *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes);
 }
 
-/* A damaged copy has a zero digest: it counts as none, at either end. */
 static void note_difference(struct sync *sync, const struct tree_item *theirs,
                             const struct tree_item *ours, struct slice key)
 {
-    bool they_have = theirs != NULL && !digest_none(&theirs->digest);
-    if (they_have && (ours == NULL || token_compare(&ours->digest, &theirs->digest) != 0))
+    if (theirs != NULL && ours != NULL && token_compare(&ours->digest, &theirs->digest) == 0)
+        return;
+    if (theirs != NULL)
         sync->wanted[sync->wanted_count++] = theirs->token;
-    else if (!they_have && ours != NULL && !digest_none(&ours->digest))
+    else
         sync->ours[sync->ours_count++] = blob_copy(key);
 }
 
@@ -246,7 +246,8 @@ static void sync_page(struct core *core, struct sync *sync)
 
 /* ---- FETCH, and handing over ---- */
 
-/* Passes what was wanted up to this record: what the giver left out before it, it has not. */
+/* Passes what was wanted up to this record: what the giver left out before it is damaged there, or
+ * has just gone; neither says that it never had it. */
 static bool was_wanted(struct sync *sync, struct slice key)
 {
     struct hash128 token = key_token(key);
@@ -275,7 +276,7 @@ static void fetch_answered(struct core *core, uint64_t handle, uint64_t index,
     }
     if (!sync_admits(core, sync, reply.status, &reply.view))
         return;
-    if (reply.records.count == 0) /* it has none of them any more */
+    if (reply.records.count == 0) /* it has none of them whole */
         sync->wanted_first += min_size(sync->wanted_count - sync->wanted_first, FETCH_TOKENS_MAX);
     sync->fetched = blob_ref(answer->frame);
     sync->records = cursor_of(reply.records.items);

@@ -89,10 +89,12 @@ bool token_decode(struct slice value, struct hash128 *ret_digest, struct slice *
     return true;
 }
 
-bool digest_none(const struct hash128 *digest)
+struct hash128 token_damaged(const struct core *core, const struct hash128 *token)
 {
-    static const struct hash128 none;
-    return memcmp(digest, &none, sizeof none) == 0;
+    uint8_t bytes[sizeof token->bytes + sizeof core->id];
+    memcpy(bytes, token->bytes, sizeof token->bytes);
+    memcpy(bytes + sizeof token->bytes, &core->id, sizeof core->id);
+    return hash128(slice_of(bytes, sizeof bytes));
 }
 
 /* ---- ranges ---- */

@@ -20,10 +20,13 @@ struct hash128 tree_root(const struct core *core, uint32_t partition);
 uint64_t tree_key_count(const struct core *core, uint32_t partition);
 /* Over the key, the canonical record, never over promise or settled. */
 struct hash128 tree_digest(struct slice key, struct slice record);
-/* A value of TOYSTORE_TOKENS: the digest, then the key. A zero digest marks a key whose stored
- * copy was found damaged: it differs from everybody's, so that it is taken from others. */
+/* A value of TOYSTORE_TOKENS: the digest, then the key. */
 void token_encode(struct buf *out, const struct hash128 *digest, struct slice key);
 bool token_decode(struct slice value, struct hash128 *ret_digest, struct slice *ret_key);
+
+/* In place of a digest, for a key whose stored copy was found damaged: it differs from what any
+ * other node has, damaged copies included, so that the key is looked at and taken from others. */
+struct hash128 token_damaged(const struct core *core, const struct hash128 *token);
 
 /* TREE and FETCH: what others read to compare with, and to take from, this node. */
 void tree_handle(struct core *core, const struct rpc_request *request);

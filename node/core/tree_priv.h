@@ -20,6 +20,5 @@ struct hash128 tree_bucket(const struct core *core, uint32_t partition, uint32_t
 /* Reads TREE_ITEMS_MAX tokens of the bucket behind `after` (zero: from its first). */
 void tree_scan_bucket(struct core *core, uint32_t partition, uint32_t bucket,
                       const struct hash128 *after, struct resume resume);
-bool digest_none(const struct hash128 *digest);
 
 #endif

@@ -235,6 +235,21 @@ static void test_a_damaged_copy_differs_and_is_taken(void **state)
     assert_int_equal(seen.ours_only, 0);
 }
 
+static void test_a_damaged_promise_differs_from_nothing(void **state)
+{
+    (void)state;
+    struct prepare_request prepare = {
+        .view = world.view, .key = slice_str("dir/1"), .ballot = {{1, 0}, 9, 2, 0}};
+    world_ask(2, 1, METHOD_PREPARE, rpc_pack_prepare_request(&prepare));
+    struct blob *stored = disk_find(&disks[1], TOYSTORE_RECORDS, slice_str("dir/1"));
+    stored->data[stored->size / 2] ^= 1;
+    world_ask(2, 1, METHOD_GET,
+              RPC_PARAMS(get_request, {.view = world.view, .key = slice_str("dir/1")}));
+    compare(view_partition_of(&world.cores[1], slice_str("dir/1")), TREE_TAKE);
+    world_run();
+    assert_int_equal(seen.ours_only, 1);
+}
+
 static void test_cancel_in_the_middle(void **state)
 {
     (void)state;
@@ -263,6 +278,7 @@ int main(void)
         TEST(a_mute_giver_gives_only_to_who_takes),
         TEST(an_old_view_is_stale_and_then_known),
         TEST(a_damaged_copy_differs_and_is_taken),
+        TEST(a_damaged_promise_differs_from_nothing),
         TEST(cancel_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
