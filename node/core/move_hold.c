@@ -14,37 +14,42 @@ static unsigned bits(uint32_t mask)
 }
 
 /* The layouts that F owners must be asked of. While two are live, those of the older; after a raise
- * the own layout's besides; who comes late takes from the layout before, which keeps everything
- * until everybody holds. */
+ * the own layout's besides. Who comes late, when the layout before is finished, takes from F owners
+ * of that, which keeps everything until everybody holds; or, where these are no more to be had,
+ * from F of its own: these meet the q that hold. */
 static void choose_electorate(struct core *core, struct hold *hold)
 {
     uint32_t partition = hold->partition;
     const struct layout *newest = view_newest(core), *oldest = view_oldest(core);
     struct era held = view_partition(core, partition)->held;
-    bool raised = view_of(core, partition).epoch > held.epoch;
+    bool raised = held.layout != 0 && view_of(core, partition).epoch > held.epoch;
     hold->layouts_wanted = 1;
     if (oldest != newest) {
         electorate_init(&hold->electorate, oldest, newest, partition, 0, 0);
-        hold->layouts_wanted = raised && held.layout != 0 ? 3 : 1;
+        hold->layouts_wanted = raised ? 3 : 1;
         return;
     }
     const struct layout *before = view_layout(core, newest->number - 1);
-    if (held.layout == newest->number || !before)
-        before = newest;
+    if (held.layout == newest->number || !before) {
+        electorate_init(&hold->electorate, newest, newest, partition, 0, 0);
+        return;
+    }
     electorate_init(&hold->electorate, before, newest, partition, 0, 0);
-    if (before != newest && raised && held.layout != 0)
-        hold->layouts_wanted = 3;
+    hold->layouts_wanted = raised ? 2 : 3;
+    hold->any_layout = true;
 }
 
 static bool enough(const struct hold *hold)
 {
     if (hold->mode != HOLD_TAKE)
         return (hold->taken & hold->sources) == hold->sources;
-    for (unsigned i = 0; i < hold->electorate.layout_count; i++)
-        if ((hold->layouts_wanted >> i & 1) != 0 &&
-            bits(hold->taken & hold->electorate.layouts[i].mask) < hold->electorate.layouts[i].f)
-            return false;
-    return true;
+    for (unsigned i = 0; i < hold->electorate.layout_count; i++) {
+        bool met =
+            bits(hold->taken & hold->electorate.layouts[i].mask) >= hold->electorate.layouts[i].f;
+        if ((hold->layouts_wanted >> i & 1) != 0 && met == hold->any_layout)
+            return met;
+    }
+    return !hold->any_layout;
 }
 
 /* Would this member bring a layout nearer to its F? */

@@ -18,7 +18,8 @@ struct hold {
     enum hold_mode mode;
     uint32_t sources; /* HOLD_RECOVER, HOLD_SALVAGE: all of these, and no other */
     struct electorate electorate;
-    unsigned layouts_wanted; /* HOLD_TAKE: bits of the electorate's layouts, F of each */
+    unsigned layouts_wanted; /* HOLD_TAKE: bits of the electorate's layouts, F of each ... */
+    bool any_layout;         /* ... or of one of them */
     uint32_t tried, open, taken;
     unsigned source_count;
     uint64_t syncs[ELECTORATE_MAX];

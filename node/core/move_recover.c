@@ -299,9 +299,29 @@ void move_forgot(struct core *core, struct batch *batch)
     }
 }
 
+static void drop(struct core *core, struct replica_work *work)
+{
+    (void)core;
+    work->drop = work->damaged;
+}
+
+static void dropped(struct core *core, struct replica_work *work)
+{
+    (void)core;
+    (void)work;
+}
+
 void move_on_damage(struct core *core, struct slice key)
 {
     uint32_t number = view_partition_of(core, key);
+    uint32_t layout = view_layout_of_key(key);
+    if (layout != 0) {
+        /* A layout that is known here was chosen; nobody asks for its key any more. One that is
+         * not yet chosen stays UNKNOWN until the others have chosen it. */
+        if (layout <= view_newest(core)->number)
+            replica_run(core, key, drop, dropped, 0, 0);
+        return;
+    }
     struct partition *partition = view_partition(core, number);
     struct electorate electorate;
     view_electorate_key(core, key, 0, 0, &electorate);

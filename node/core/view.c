@@ -171,8 +171,7 @@ void view_electorate(const struct core *core, uint32_t partition, unsigned reque
     electorate_init(ret, view_oldest(core), view_newest(core), partition, request_w, request_r);
 }
 
-/* .toystore/layouts/K: K, or 0 for any other key. */
-static uint32_t layout_key_number(struct slice key)
+uint32_t view_layout_of_key(struct slice key)
 {
     size_t prefix = strlen(KEY_LAYOUTS);
     if (!key_has_prefix(key, KEY_LAYOUTS) || key.size > prefix + 9)
@@ -190,7 +189,7 @@ void view_electorate_key(const struct core *core, struct slice key, unsigned req
                          unsigned request_r, struct electorate *ret)
 {
     uint32_t partition = view_partition_of(core, key);
-    uint32_t number = layout_key_number(key);
+    uint32_t number = view_layout_of_key(key);
     if (number == 0) {
         view_electorate(core, partition, request_w, request_r, ret);
         return;

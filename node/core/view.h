@@ -45,6 +45,8 @@ void view_electorate(const struct core *core, uint32_t partition, unsigned reque
  * more): what everybody who coordinates or routes a key must use. */
 void view_electorate_key(const struct core *core, struct slice key, unsigned request_w,
                          unsigned request_r, struct electorate *ret);
+/* .toystore/layouts/K: K, or 0 for any other key. */
+uint32_t view_layout_of_key(struct slice key);
 bool view_owner(const struct core *core, uint32_t partition, node_id id); /* in any live layout */
 
 /* At a replica. ADMIT_OK: go on. ADMIT_STALE: the sender knows less; answer STALE with view_of.
