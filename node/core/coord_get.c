@@ -109,9 +109,10 @@ static void check(struct core *core, struct coord_get *get)
     uint32_t open = tally_open(tally);
     if (get->done == NULL && open != 0)
         return; /* a repair wants to see them all */
-    if (electorate_has(electorate, tally->shown, QUORUM_READ)) {
+    bool first = BROKEN(core, get_quorum) && tally->shown;
+    if (first || electorate_has(electorate, tally->shown, QUORUM_READ)) {
         tally_merge(tally);
-        if (tally_chosen(tally)) {
+        if (first || BROKEN(core, get_settles) || tally_chosen(tally)) {
             bool held = electorate_has(electorate, tally_sloppy_held(tally), QUORUM_SHOW);
             if (held || open == 0 || get->hedged)
                 get_chosen(core, get);

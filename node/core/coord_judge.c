@@ -188,7 +188,7 @@ void judge(struct arena *arena, const struct record *base, const struct judge_pu
     struct era born = base->has_register ? base->reg.born : put->era;
     uint64_t floor_us = base->has_register ? base->reg.floor : 0;
     *ret = (struct judgement){.floor_us = floor_us, .born = born};
-    if (remembered(base, put, ret))
+    if (!put->forgetful && remembered(base, put, ret))
         return;
     if ((base->has_register && put->op.time_us <= floor_us) || era_compare(put->op.era, born) < 0) {
         ret->verdict = VERDICT_TOO_LATE;

@@ -18,6 +18,7 @@ struct judge_put {
     struct slice value, extra;
     node_id node;   /* the coordinator, for display */
     struct era era; /* of the coordinator's view */
+    bool forgetful; /* a deliberately broken build: recent is not looked at */
 };
 
 enum verdict {

@@ -343,6 +343,9 @@ static void forward_start(struct core *core, const struct rpc_request *request,
                                   .value = forward->value,
                                   .extra = forward->extra,
                                   .node = core->id};
+    if (BROKEN(core, if_absent))
+        put->put.condition = TOYSTORE_ALWAYS;
+    put->put.forgetful = BROKEN(core, op_once);
     if (!read_match(put, &forward->match)) {
         rpc_fail(core, &request->origin, TOYSTORE_INVALID, "match");
         put_free(core, put);
