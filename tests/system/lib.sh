@@ -155,7 +155,7 @@ check_keys() {
 start_mount() {
     local name=$1
     shift
-    mkdir -p "$work/$name"
+    mkdir -p "$work/$name" 2>/dev/null # a dead mount is there, and in the way of mkdir
     mount.toystore "$work/$name" -f --probe-interval 200 "$@" >>"$work/$name.log" 2>&1 &
     pid_of[$name]=$!
     wait_for 30 mountpoint -q "$work/$name" || die "mount $name does not come up"
