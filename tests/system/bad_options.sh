@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Options that are wrong, contradict each other or meet a world that does not fit: each is a message
+# that names the option, an exit status that is not 0, and nobody who hangs or crashes.
+. "$(dirname "$0")/lib.sh"
+
+# refused STATUS WORDS COMMAND...: ends with that status and says those words.
+refused() {
+    local want=$1 words=$2 out status
+    shift 2
+    out=$(timeout 15 "$@" 2>&1)
+    status=$?
+    [ "$status" = "$want" ] || fail "$*: status $status, not $want: $out"
+    grep -qF -e "$words" <<<"$out" || fail "$*: does not say '$words': $out"
+}
+
+refused 2 "--data DIR is needed" toystored
+refused 2 "--data" toystored --data
+refused 2 "--no-such-option" toystored --no-such-option
+refused 2 "--write-quorum 3" toystored --data "$work/x" --replicas 2 --write-quorum 3
+refused 2 "--rpc-port 70000" toystored --data "$work/x" --rpc-port 70000
+refused 2 "--store sqlite" toystored --data "$work/x" --store sqlite
+refused 2 "$work/none.conf" toystored --data "$work/x" --config "$work/none.conf"
+echo 'replicas = many' >"$work/bad.conf"
+refused 2 "replicas" toystored --data "$work/x" --config "$work/bad.conf"
+refused 1 "--host 10.254.254.254" toystored --data "$work/x" --host 10.254.254.254
+refused 1 "--host 0.0.0.0" toystored --data "$work/x" --host 0.0.0.0
+
+mkdir "$work/foreign"
+touch "$work/foreign/file"
+refused 1 "not toystore's" toystored --data "$work/foreign"
+refused 1 "Not a directory" toystored --data "$work/foreign/file"
+
+start_cluster 1
+refused 1 "--rpc-port 3001: address already in use" toystored --data "$work/y" --host "$(host 1)"
+refused 1 "--gossip-port 7946: address already in use" \
+    toystored --data "$work/y" --host "$(host 1)" --rpc-port 4001
+refused 1 "is in use by process ${pid_of[1]}" toystored --data "$work/d1" --host "$(host 2)"
+ts 1 put k v || fail "put"
+stop_node 1 || fail "a clean stop ends with $?"
+refused 1 'belongs to the cluster "toystore"' toystored --data "$work/d1" --cluster other
+refused 2 "--store memory" toystored --data "$work/d1" --store memory
+echo 99 >"$work/d1/FORMAT"
+refused 1 "format 99" toystored --data "$work/d1"
+echo 1 >"$work/d1/FORMAT"
+start_node 1
+wait_for 10 settled 1 1 || fail "the node does not come back"
+[ "$(ts 1 get k)" = v ] || fail "the value is gone"
+
+refused 2 "usage" toystore
+refused 2 "no-such-command" toystore no-such-command
+refused 1 "" toystore --node "$(host 1):3001" get no/such/key
+refused 3 "" toystore --node "$(host 9):3001" get k
