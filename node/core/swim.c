@@ -163,7 +163,7 @@ void swim_save_later(struct core *core)
     if (swim->saving || !core->config.storing)
         return;
     swim->saving = true;
-    timer_set(core, &swim->save, core->now_us + swim_interval_us(core), save_now);
+    timer_set(core, &swim->save, core->now_us + swim_interval_us(core) / 10, save_now);
 }
 
 /* They count as dead until they are heard of, but nobody is told so. */
@@ -273,6 +273,9 @@ void swim_on_datagram(struct core *core, const struct address *from, struct slic
     if (swim->left)
         return;
     hear_all(core, &datagram.news);
+    const struct swim_member *m = swim_get(core, datagram.from);
+    if (m == NULL || !m->heard || !state_is_alive(m->member->state))
+        join_stranger(core, from);
     switch (datagram.type) {
     case SWIM_PING:
         probe_on_ping(core, from, datagram.seq, datagram.from, datagram.target);

@@ -157,6 +157,17 @@ static void on_reconnect(struct core *core, struct timer *timer)
         ask_seeds(core);
 }
 
+/* A node that lost its list before it was saved is still pinged by the others: that is a way back,
+ * too. */
+void join_stranger(struct core *core, const struct address *gossip)
+{
+    struct swim *swim = core->swim;
+    if (swim->stranger_us != 0 && core->now_us - swim->stranger_us < swim_interval_us(core))
+        return;
+    swim->stranger_us = core->now_us;
+    exchange_with(core, gossip);
+}
+
 /* ---- everybody in turn ---- */
 
 static void on_exchange(struct core *core, struct timer *timer)

@@ -97,7 +97,8 @@ struct swim {
     struct seed seeds[TOYSTORE_SEEDS_MAX];
     bool joined; /* somebody answered since this process started, or nobody is there */
     unsigned join_tries;
-    uint64_t noticed_us; /* when the last notice about waiting was logged */
+    uint64_t noticed_us;  /* when the last notice about waiting was logged */
+    uint64_t stranger_us; /* when a stranger was last asked who it is */
     size_t reconnect_next;
     bool saving, left;
 
@@ -149,6 +150,8 @@ void gossip_send(struct core *core, const struct address *to, enum datagram_type
 
 /* ---- swim_join.c ---- */
 void join_start(struct core *core);
+/* Somebody who knows this node is not known, or dead, here. */
+void join_stranger(struct core *core, const struct address *gossip);
 
 /* ---- swim_wire.c ---- */
 void news_encode(struct buf *out, const struct member *member, node_id from);

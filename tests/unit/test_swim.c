@@ -124,6 +124,20 @@ static void test_rejoin_without_seed(void **state)
     net_close();
 }
 
+/* What is pinged finds those who ping it, though it remembers nobody and has no seed. */
+static void test_rejoin_without_memory(void **state)
+{
+    (void)state;
+    net_open(3, 11);
+    net_until(all_alive, 20 * PROBE_MS);
+    net_kill(0);
+    for (int i = 1; i < 3; i++)
+        swim_forget(net.nodes[0].core, swim_get(net.nodes[0].core, (node_id)i + 1));
+    net_restart(0);
+    net_until(all_alive, 30 * PROBE_MS);
+    net_close();
+}
+
 static void test_leave(void **state)
 {
     (void)state;
@@ -237,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_refute),
         cmocka_unit_test(test_partition_heals),
         cmocka_unit_test(test_rejoin_without_seed),
+        cmocka_unit_test(test_rejoin_without_memory),
         cmocka_unit_test(test_leave),
         cmocka_unit_test(test_copy_of_an_older_state),
         cmocka_unit_test(test_copy_of_a_running_node),
