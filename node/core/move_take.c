@@ -65,7 +65,7 @@ static void take_work(struct core *core, struct replica_work *work)
     if (hold->strict && older &&
         (!theirs.has_register || ballot_compare(&theirs.reg.ballot, &own->ballot) < 0))
         suspect_add(hold, take, &own->ballot, &theirs);
-    if (hold->strict && work->damaged && take->theirs.size == 0)
+    if (hold->mode != HOLD_TAKE && work->damaged && take->theirs.size == 0)
         suspect_add(hold, take, &(struct ballot){0}, &theirs);
     if (take->theirs.size == 0)
         return;
@@ -101,7 +101,8 @@ void hold_differs(struct core *core, uint64_t sync, uint64_t handle, struct slic
 {
     struct hold *hold = pool_get(&core->move->holds, handle);
     pool_handle self;
-    if (!hold || hold->failed || (theirs.size == 0 && !hold->strict)) {
+    bool own_matters = hold && (hold->strict || hold->mode == HOLD_SALVAGE);
+    if (!hold || hold->failed || (theirs.size == 0 && !own_matters)) {
         sync_next(core, sync);
         return;
     }
@@ -139,7 +140,13 @@ static void drop_work(struct core *core, struct replica_work *work)
     if (!suspect)
         return;
     if (work->damaged) {
-        work->drop = true;
+        /* Who does not answer now may have it: then it stays UNKNOWN, and this node mute. */
+        unsigned others = hold->electorate.member_count - 1;
+        work->drop = (unsigned)__builtin_popcount(hold->sources) >= others;
+        hold->failed = hold->failed || !work->drop;
+        if (work->drop)
+            core_log(core, LOG_ERROR, "\"%.*s\" is lost: no owner has a good copy",
+                     (int)min_size(work->key.size, 200), (const char *)work->key.data);
         return;
     }
     if (!work->record.has_register ||
