@@ -5,7 +5,7 @@
 
 #include "sim/history.h"
 
-enum { KEY_OPERATIONS_MAX = 512, VISITED_MAX = 400000 };
+enum { KEY_OPERATIONS_MAX = 1024, VISITED_MAX = 400000 };
 
 struct entry_list {
     const struct operation *op;

@@ -38,8 +38,8 @@ static void draw_network(struct sim *sim, struct plan *plan)
 
 static void draw_faults(struct sim *sim, struct plan *plan)
 {
-    plan->safety_us = draw(sim, 3, 9) * SECOND;
-    plan->fault_every_us = chance(sim, 100) ? 0 : draw(sim, 200, 2000) * MS;
+    plan->safety_us = draw(sim, 4, 16) * SECOND;
+    plan->fault_every_us = chance(sim, 50) ? 0 : draw(sim, 40, chance(sim, 500) ? 300 : 2000) * MS;
     for (unsigned i = 0; i < FAULT_COUNT; i++)
         plan->weights[i] = chance(sim, 450) ? (unsigned)draw(sim, 1, 10) : 0;
     plan->total_loss = chance(sim, 60);
@@ -56,11 +56,11 @@ void plan_draw(struct sim *sim)
     plan->joining = chance(sim, 500) ? 0 : (unsigned)draw(sim, 1, 2);
     plan->gateways = chance(sim, 250);
     plan->clients = (unsigned)draw(sim, 2, CLIENTS_MAX);
-    plan->keys = (unsigned)draw(sim, 1, KEYS_MAX);
-    plan->calls = (unsigned)draw(sim, 40, 160);
+    plan->keys = (unsigned)(chance(sim, 500) ? draw(sim, 1, 2) : draw(sim, 1, KEYS_MAX));
+    plan->calls = (unsigned)draw(sim, 60, 600);
     plan->strict = chance(sim, 700);
     plan->calm_start = chance(sim, 800);
-    plan->think_us = draw(sim, 5, 150) * MS;
+    plan->think_us = draw(sim, 0, chance(sim, 700) ? 30 : 200) * MS;
     plan->probe_interval_ms = (uint32_t)draw(sim, 2, 10) * 100;
     plan->handoff_interval_ms = (uint32_t)draw(sim, 2, 10) * 100;
     draw_network(sim, plan);
