@@ -194,7 +194,7 @@ static void note_start(struct core *core)
     put_mark(core, &batch, false);
     if (boot->reset)
         batch_remove(&batch, TOYSTORE_META, slice_str(META_RESET));
-    if (core->forgot)
+    if (core->forgot && !BROKEN(core, never_mute))
         move_forgot(core, &batch);
     disk_commit(core, &batch, true, resume_to(on_noted, 0, 0));
 }

@@ -76,7 +76,7 @@ bool put_own_accept(struct core *core, struct coord_put *put, struct replica_wor
     assert(record->has_register);
     if (ballot_compare(put_promised(core, put, work), &put->ballot) > 0)
         return false;
-    struct record old = work->record, accepted = *record;
+    struct record before = work->record, old = before, accepted = *record;
     old.has_register = false;
     accepted.reg.ballot = put->ballot;
     record_merge(&work->arena, &old, &accepted, &work->record);
@@ -88,6 +88,8 @@ bool put_own_accept(struct core *core, struct coord_put *put, struct replica_wor
     put->sent_before = put->sent;
     put->sent = put->sent || put->holds_op;
     pack_accept(put, &work->record);
+    if (BROKEN(core, own_copy_skipped) && !put_alone(put))
+        work->record = before;
 
     uint32_t asked = put_targets(core, put, QUORUM_ACCEPT);
     const struct electorate *electorate = &put->tally.electorate;

@@ -226,7 +226,12 @@ static void get_ask(struct core *core, struct operation *operation)
     get->hedged = get->settled = get->spread_failed = false;
     get->repair_tried = get->spread = get->spread_open = 0;
     get->view = view_of(core, get->partition);
-    view_electorate_key(core, get->key, 0, get->r, &get->tally.electorate);
+    struct electorate *electorate = &get->tally.electorate;
+    view_electorate_key(core, get->key, 0, get->r, electorate);
+    if (BROKEN(core, get_one_layout) && electorate->layout_count == 2) {
+        electorate->layouts[0] = electorate->layouts[1];
+        electorate->layout_count = 1;
+    }
     blob_unref(&get->params);
     get->params = RPC_PARAMS(get_request, {.view = get->view, .key = get->key});
     if (get->done == NULL) {

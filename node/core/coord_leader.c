@@ -143,6 +143,7 @@ static void lead_work(struct core *core, struct replica_work *work)
         return;
     bool apply =
         put->kind == TASK_PUT ? judge_put(put, work, record) : judge_base(put, work, record);
+    put->refuses = BROKEN(core, leader_refuses) && put->judgement.verdict == VERDICT_REFUSED;
     put->leading = apply;
     if (!apply || !put_own_accept(core, put, work, record))
         put->leading = put->holds_op = false;
@@ -161,6 +162,8 @@ static void lead_done(struct core *core, struct replica_work *work)
         put_answer(core, put, TOYSTORE_OK);
     else if (put->kind == TASK_REACCEPT)
         put_answer(core, put, TOYSTORE_NACK);
+    else if (put->refuses)
+        put_answer(core, put, put->judgement.answer);
     else
         put_move(core, put, PUT_PROMISE);
 }

@@ -184,6 +184,8 @@ bool put_begin(struct core *core, struct coord_put *put)
     put->sent_before = put->sent; /* what a failed commit of this attempt goes back to */
     put->view = view_of(core, put->partition);
     view_electorate_key(core, put->key, 0, 0, &put->tally.electorate);
+    if (BROKEN(core, put_one_layout))
+        put->tally.electorate.layout_count = 1;
     put->put.era = view_era(put->view);
     if (electorate_index(&put->tally.electorate, core->id) >= 0)
         return true;

@@ -69,6 +69,7 @@ struct coord_put {
     struct blob *accept;                /* packed put_request for the others */
     uint32_t others, accepted, refused; /* masks: asked to accept, did, did not */
     bool chosen;                        /* q accepted */
+    bool refuses;                       /* only in a broken build */
     bool unknown;                       /* the own copy is damaged */
     bool siblings;                      /* there are sloppy puts that may be dropped once settled */
     struct view stale_view;

@@ -124,7 +124,7 @@ static void judge_round(struct core *core, struct coord_put *put, bool chosen)
 static void prepared(struct core *core, struct coord_put *put)
 {
     tally_merge(&put->tally);
-    bool chosen = tally_chosen(&put->tally);
+    bool chosen = tally_chosen(&put->tally) || BROKEN(core, answer_unchosen);
     if (put->kind == TASK_PUT) {
         judge_round(core, put, chosen);
         return;

@@ -73,6 +73,10 @@ static void call_done(struct core *core, uint64_t call, const struct toystore_re
 {
     assert(core->calls_open > 0);
     core->calls_open--;
+    if (BROKEN(core, reply_never) && prng_chance(&core->prng, 1, 50))
+        return;
+    if (BROKEN(core, reply_twice) && prng_chance(&core->prng, 1, 50))
+        reply(core, call, result);
     reply(core, call, result);
     leave_when_idle(core);
 }

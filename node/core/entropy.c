@@ -91,7 +91,7 @@ static void tick_fire(struct core *core, struct timer *timer)
 {
     struct entropy *entropy = core->entropy;
     entropy->ticks++;
-    if (entropy_sized(core) && !core->stopping) {
+    if (entropy_sized(core) && !core->stopping && !BROKEN(core, no_repair)) {
         for (uint32_t i = 0; i < entropy->partition_count; i++)
             partition_tick(core, i);
         entropy_pump(core);

@@ -95,6 +95,8 @@ bool hint_pair_key(struct slice pair, node_id *ret_owner, struct slice *ret_key)
 
 void hint_add(struct core *core, struct batch *batch, node_id id, struct slice key)
 {
+    if (BROKEN(core, no_repair))
+        return;
     struct hint_owner *owner = hint_owner_get(core->hints, id);
     struct blob *pair = hint_pair(id, key);
     batch_put(batch, TOYSTORE_HINTS, blob_slice(pair), slice_str("1"));

@@ -44,6 +44,8 @@ static void adopted(struct core *core, uint64_t handle)
 
 static unsigned majority(struct core *core, uint32_t partition)
 {
+    if (BROKEN(core, lead_alone))
+        return 1;
     struct electorate electorate;
     view_electorate(core, partition, 0, 0, &electorate);
     return electorate.layouts[0].maj;

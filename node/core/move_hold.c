@@ -39,8 +39,13 @@ static void choose_electorate(struct core *core, struct hold *hold)
     hold->any_layout = true;
 }
 
-static bool enough(const struct hold *hold)
+static bool enough(const struct core *core, const struct hold *hold)
 {
+    bool stays = hold->mode == HOLD_TAKE && !hold->strict;
+    if (BROKEN(core, hold_unasked) && stays)
+        return true;
+    (void)core;
+    (void)stays;
     if (hold->mode != HOLD_TAKE)
         return (hold->taken & hold->sources) == hold->sources;
     for (unsigned i = 0; i < hold->electorate.layout_count; i++) {
@@ -125,11 +130,11 @@ static void hold_pump(struct core *core, struct hold *hold)
         hold_end(core, hold, hold->failed ? HOLD_RETRY_MS : 0);
         return;
     }
-    if (!enough(hold))
+    if (!enough(core, hold))
         ask_sources(core, hold);
     if (hold->open != 0)
         return;
-    if (!enough(hold))
+    if (!enough(core, hold))
         hold_end(core, hold, HOLD_RETRY_MS);
     else
         hold_drop_suspects(core, hold);

@@ -162,8 +162,12 @@ static enum toystore_status work_put(struct core *core, struct replica_request *
     work->damaged = false;
     work->durable = put->durable;
     bool plain = incoming.sloppy_count == 0 && work->record.sloppy_count == 0;
+    if (BROKEN(core, promise_ignored))
+        work->entry.promised = (struct ballot){0};
     status = replica_accept(work, &view_partition(core, request->partition)->promised, &incoming,
                             decides(core, &electorate, &incoming.reg.ballot));
+    if (BROKEN(core, settled_kept))
+        work->entry.settled = true;
     if (plain && work->write)
         replica_op_of(work)->encoded = put->record;
     return status;

@@ -20,7 +20,8 @@ static enum toystore_status transfer_one(struct core *core, struct replica_reque
     if (work->damaged)
         return TOYSTORE_UNKNOWN;
     return replica_store(work, &view_partition(core, request->partition)->promised, &incoming,
-                         item->settled, replica_from_owner(core, item->key, request->from));
+                         item->settled || BROKEN(core, promise_ignored),
+                         replica_from_owner(core, item->key, request->from));
 }
 
 static void transfer_work(struct core *core, struct replica_work *work)
