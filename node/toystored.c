@@ -3,6 +3,7 @@
 
 #include "base/base.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -83,6 +84,8 @@ int main(int argc, char **argv)
     struct toystore_config config;
     const char *file = NULL;
     char error[400] = "";
+    /* The store's background threads come and go: with an arena each, what they free stays. */
+    mallopt(M_ARENA_MAX, 2);
     toystore_config_init(&config);
     int status = parse(&config, argc, argv, &file, error, sizeof error);
     if (status == 2)

@@ -14,8 +14,8 @@ static const char *const family_names[ROCKS_FAMILIES] = {
 
 enum {
     BLOCK_CACHE_SIZE = 16 << 20,
-    MEMTABLES_SIZE = 24 << 20, /* of all families together; an idle node stays small */
-    MEMTABLE_SIZE = 8 << 20,
+    MEMTABLES_SIZE = 16 << 20, /* of all families together; an idle node stays small */
+    MEMTABLE_SIZE = 4 << 20,
     ARENA_BLOCK_SIZE = 256 << 10,
     WAL_SIZE_MAX = 64 << 20, /* seldom written families hold no more log than this */
     WAL_BYTES_PER_SYNC = 1 << 20,
@@ -57,6 +57,7 @@ static void make_options(struct rocks *rocks)
     rocksdb_options_set_paranoid_checks(options, 1);
     rocksdb_options_set_write_buffer_size(options, MEMTABLE_SIZE);
     rocksdb_options_set_db_write_buffer_size(options, MEMTABLES_SIZE);
+    rocksdb_options_set_max_write_buffer_number(options, 4);
     rocksdb_options_set_arena_block_size(options, ARENA_BLOCK_SIZE);
     rocksdb_options_set_max_total_wal_size(options, WAL_SIZE_MAX);
     rocksdb_options_set_wal_bytes_per_sync(options, WAL_BYTES_PER_SYNC);
