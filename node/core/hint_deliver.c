@@ -154,15 +154,26 @@ static struct slice payload_of(struct replica_work *work, struct buf *sloppy, bo
     return buf_slice(sloppy);
 }
 
+/* What is known to be chosen is taken below a promise: the owner may have promised a leader that
+ * came after the put (PROTOCOL 3). */
+static bool known_chosen(struct core *core, struct replica_work *work)
+{
+    struct record record;
+    if (work->entry.settled)
+        return true;
+    return record_decode(&work->arena, work->entry.record, &record) == 0 && record.has_register &&
+           lead_knows_chosen(core, view_partition_of(core, work->key), work->key,
+                             &record.reg.ballot);
+}
+
 static void send_record(struct core *core, struct hint_send *send, struct slice payload,
-                        const struct entry *entry)
+                        bool settled)
 {
     struct slice key = blob_slice(send->key);
     uint32_t partition = view_partition_of(core, key);
     struct buf items = {0};
     send->sent = hash128(payload);
-    transfer_item_encode(&items,
-                         &(struct transfer_item){key, payload, !send->fallback && entry->settled});
+    transfer_item_encode(&items, &(struct transfer_item){key, payload, settled});
     struct blob *params =
         RPC_PARAMS(transfer_request, {.view = view_of(core, partition),
                                       .partition = partition,
@@ -207,7 +218,7 @@ static void read_done(struct core *core, struct replica_work *work)
         owner->stop = !owner->sweep;
         send_end(core, send);
     } else {
-        send_record(core, send, payload, &work->entry);
+        send_record(core, send, payload, own && known_chosen(core, work));
     }
     buf_free(&sloppy);
 }

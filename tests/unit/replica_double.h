@@ -236,6 +236,15 @@ static void world_run(void)
     }
 }
 
+/* What is freed before the world is closed may have timers still. */
+static void world_stop_timers(void)
+{
+    for (node_id id = 1; id <= CORES; id++) {
+        while (heap_first(&world.cores[id].timers) != NULL)
+            heap_remove(&world.cores[id].timers, heap_first(&world.cores[id].timers));
+    }
+}
+
 static void world_open(unsigned owners)
 {
     memset(&world, 0, sizeof world);
@@ -254,6 +263,7 @@ static void world_open(unsigned owners)
 
 static void world_close(void)
 {
+    world_stop_timers();
     world_run();
     for (node_id id = 1; id <= CORES; id++) {
         replica_free(world.cores[id].replica);
