@@ -189,6 +189,7 @@ static void on_turn(uv_prepare_t *prepare)
         again = tick(driver) || again || driver->actions.first != driver->actions.count;
     }
     tcp_flush(&driver->tcp);
+    again = tcp_go_on(&driver->tcp) || again;
     if (!empty || again)
         uv_idle_start(&driver->more, on_more);
     else

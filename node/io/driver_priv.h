@@ -20,6 +20,7 @@ enum {
     CONNECTIONS_MAX = 4096,        /* inbound */
     CONNECT_TIMEOUT_MS = 3000,     /* the core hears that it failed */
     UNACKED_TIMEOUT_MS = 6000,     /* a peer whose kernel is silent for so long is gone */
+    FRAMES_PER_TURN = 256,         /* of one connection */
     OUT_PAUSE_BYTES = 8 << 20,     /* answers unsent: an inbound peer is not read any more */
     OUT_BYTES_MAX = 96 << 20,      /* unsent: a connection whose peer does not read is closed */
     BATCH_BYTES_MAX = 8 << 20,     /* a store write that is this large does not wait to grow */
@@ -81,6 +82,7 @@ struct tcp {
     uv_tcp_t listeners[2];  /* rpc, gossip */
     struct map conns;       /* id -> struct tcp_conn */
     struct list all, dirty; /* dirty: has frames to send in this turn */
+    struct list waiting;    /* has more frames than a turn takes */
     uv_timer_t sweep;       /* ends attempts to connect that take too long */
     uint64_t inbound_id;
     size_t inbound_count, connecting_count;
@@ -96,6 +98,8 @@ void tcp_connect(struct tcp *tcp, uint64_t id, const struct address *to);
 void tcp_send(struct tcp *tcp, uint64_t id, struct blob **head, struct blob **body);
 void tcp_close(struct tcp *tcp, uint64_t id);
 void tcp_flush(struct tcp *tcp);
+/* After a turn: frames that were too many for it. False: there were none. */
+bool tcp_go_on(struct tcp *tcp);
 bool tcp_unsent(const struct tcp *tcp);
 void tcp_close_all(struct tcp *tcp);
 void tcp_free(struct tcp *tcp); /* after the loop has ended */

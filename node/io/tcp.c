@@ -25,6 +25,7 @@ int tcp_init(struct tcp *tcp, struct driver *driver)
     *tcp = (struct tcp){.driver = driver};
     list_init(&tcp->all);
     list_init(&tcp->dirty);
+    list_init(&tcp->waiting);
     uv_timer_init(&driver->loop, &tcp->sweep);
     tcp->sweep.data = tcp;
     return 0;
@@ -64,6 +65,7 @@ void tcp_conn_close(struct tcp_conn *conn, bool tell)
     map_remove(&tcp->conns, id_slice(&id));
     list_remove(&conn->all);
     list_remove(&conn->dirty);
+    list_remove(&conn->turn);
     if (id & CONN_INBOUND)
         tcp->inbound_count--;
     if (conn->connecting)
@@ -274,6 +276,18 @@ void tcp_flush(struct tcp *tcp)
 {
     for (struct list *link; (link = list_pop_front(&tcp->dirty)) != NULL;)
         tcp_conn_write(container_of(link, struct tcp_conn, dirty));
+}
+
+bool tcp_go_on(struct tcp *tcp)
+{
+    struct list now;
+    list_init(&now);
+    for (struct list *link; (link = list_pop_front(&tcp->waiting)) != NULL;)
+        list_push_back(&now, link);
+    bool any = !list_empty(&now);
+    while (!list_empty(&now))
+        tcp_conn_go_on(container_of(now.next, struct tcp_conn, turn));
+    return any;
 }
 
 bool tcp_unsent(const struct tcp *tcp)

@@ -17,18 +17,21 @@ struct tcp_conn {
     uint64_t id;
     uv_tcp_t handle;
     uv_connect_t connect;
-    struct list all, dirty;
+    struct list all, dirty, turn;
     struct buf in; /* the beginning of a frame whose end has not come yet */
     struct frame_scanner scanner;
     struct tcp_piece *out; /* of this turn */
     size_t out_count, out_capacity, out_bytes;
     uint64_t connecting_since_ms;
-    bool connecting, paused, closing;
+    bool connecting, closing;
+    bool paused;  /* not read while its answers are not */
+    bool waiting; /* more frames have arrived than a turn takes */
 };
 
 /* Closes; `tell`: the core hears of it. */
 void tcp_conn_close(struct tcp_conn *conn, bool tell);
 void tcp_conn_read(struct tcp_conn *conn);  /* begins to read */
+void tcp_conn_go_on(struct tcp_conn *conn); /* gives the next turn's share of frames */
 void tcp_conn_write(struct tcp_conn *conn); /* sends what is gathered */
 size_t tcp_conn_unsent(const struct tcp_conn *conn);
 

@@ -26,10 +26,18 @@ static void give_frame(struct tcp_conn *conn, struct slice bytes)
     blob_unref(&event.bytes);
 }
 
-/* Gives all whole frames at the front of `bytes`; the size of what is left, or -EBADMSG. */
+/* Gives the whole frames at the front of `bytes`, a turn's share at most; the size of what is left,
+ * or -EBADMSG. A peer that sends thousands at once would else have all their answers in memory
+ * before the first one could be found not to be read. */
 static ssize_t give_frames(struct tcp_conn *conn, struct slice bytes)
 {
+    unsigned given = 0;
+    conn->waiting = false;
     while (bytes.size > 0) {
+        if (given++ == FRAMES_PER_TURN) {
+            conn->waiting = true;
+            break;
+        }
         ssize_t size = frame_scan(&conn->scanner, bytes);
         if (size == 0)
             break;
@@ -53,6 +61,28 @@ static void keep_rest(struct tcp_conn *conn, size_t rest)
     }
 }
 
+/* What is left of `bytes` waits for more of them, or for the next turn. */
+static void after_frames(struct tcp_conn *conn, struct slice bytes, ssize_t rest)
+{
+    if (conn->closing)
+        return;
+    if (rest < 0) {
+        driver_log(conn->tcp->driver, 2, "a connection is closed: %s",
+                   rest == -EMSGSIZE ? "a frame is too large" : "not MessagePack-RPC");
+        tcp_conn_close(conn, true);
+        return;
+    }
+    if (conn->in.size == 0)
+        buf_append(&conn->in, bytes.data + bytes.size - rest, (size_t)rest);
+    else
+        keep_rest(conn, (size_t)rest);
+    if (conn->waiting) {
+        uv_read_stop((uv_stream_t *)&conn->handle);
+        if (!list_linked(&conn->turn))
+            list_push_back(&conn->tcp->waiting, &conn->turn);
+    }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
 {
     struct tcp_conn *conn = stream->data;
@@ -63,26 +93,26 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
         return;
     }
     struct slice bytes = slice_of(buffer->base, (size_t)got);
-    bool fresh = conn->in.size == 0;
-    if (!fresh)
+    if (conn->in.size > 0) {
         buf_append(&conn->in, bytes.data, bytes.size);
-    ssize_t rest = give_frames(conn, fresh ? bytes : buf_slice(&conn->in));
-    if (conn->closing)
-        return;
-    if (rest < 0) {
-        driver_log(conn->tcp->driver, 2, "a connection is closed: %s",
-                   rest == -EMSGSIZE ? "a frame is too large" : "not MessagePack-RPC");
-        tcp_conn_close(conn, true);
-    } else if (fresh) {
-        buf_append(&conn->in, bytes.data + bytes.size - rest, (size_t)rest);
-    } else {
-        keep_rest(conn, (size_t)rest);
+        bytes = buf_slice(&conn->in);
     }
+    after_frames(conn, bytes, give_frames(conn, bytes));
+}
+
+void tcp_conn_go_on(struct tcp_conn *conn)
+{
+    struct slice bytes = buf_slice(&conn->in);
+    list_remove(&conn->turn);
+    if (conn->paused)
+        return; /* goes on when its answers are read */
+    after_frames(conn, bytes, give_frames(conn, bytes));
+    if (!conn->closing && !conn->waiting)
+        tcp_conn_read(conn);
 }
 
 void tcp_conn_read(struct tcp_conn *conn)
 {
-    conn->paused = false;
     uv_read_start((uv_stream_t *)&conn->handle, on_alloc, on_read);
 }
 
@@ -116,7 +146,11 @@ static void pause_or_go_on(struct tcp_conn *conn)
         conn->paused = true;
         uv_read_stop((uv_stream_t *)&conn->handle);
     } else if (conn->paused && unsent < OUT_PAUSE_BYTES / 2) {
-        tcp_conn_read(conn);
+        conn->paused = false;
+        if (!conn->waiting)
+            tcp_conn_read(conn);
+        else if (!list_linked(&conn->turn))
+            list_push_back(&conn->tcp->waiting, &conn->turn);
     }
 }
 
