@@ -29,7 +29,7 @@ finish() {
         done
     fi
     local m
-    for m in $(awk '$3 ~ /^fuse/ {print $2}' /proc/mounts | grep -F "$work" | sort -r); do
+    for m in $(awk '{print $2}' /proc/mounts | grep -F "$work/" | sort -r); do
         umount -l "$m" 2>/dev/null
     done
     for p in "${pid_of[@]}"; do
