@@ -99,7 +99,8 @@ static void die(struct sim *sim, struct sim_node *node)
         node_kill(sim, node);
 }
 
-/* In order; a process that is to crash in this step does so behind its n-th action. */
+/* In order; a process that is to crash in this step does so behind its n-th action. Log lines do
+ * not count: there are more of them when a seed is traced, and it must go the same way. */
 static void act_all(struct sim *sim, struct sim_node *node, struct actions *out)
 {
     struct action action;
@@ -108,7 +109,7 @@ static void act_all(struct sim *sim, struct sim_node *node, struct actions *out)
         sim_fail(sim, "node %u asks for %zu actions in one step", node->index, out->count);
     while (!node->stop_asked && (crash_after == 0 || done < crash_after) &&
            actions_take(out, &action)) {
-        done++;
+        done += action.type != ACTION_LOG;
         act(sim, node, &action);
         action_free(&action);
     }
