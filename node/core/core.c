@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Timers that one step may fire: what is due beyond them waits for the driver's next tick. */
-enum { TIMERS_PER_STEP_MAX = 256 };
+enum { TIMERS_PER_STEP_MAX = 256, SLEPT_US = 50000, HEAR_US = 5000 };
 
 struct core *core_new(const struct core_config *config)
 {
@@ -165,13 +165,26 @@ static void enter(struct core *core, uint64_t now_us, int64_t wall_us, struct ac
     core->out = out;
 }
 
+/* A process that was stopped, or starved, first hears what arrived meanwhile: else every answer
+ * that waits in a socket would count as missing, and every peer as silent. */
+static void hear_before_judging(struct core *core)
+{
+    const struct heap_node *first = heap_first(&core->timers);
+    if (first != NULL && first->at + SLEPT_US < core->now_us &&
+        core->stepped_us + SLEPT_US < core->now_us)
+        core->timers_from_us = core->now_us + HEAR_US;
+    core->stepped_us = core->now_us;
+}
+
 /* What the event set going inside this node. */
 static void settle_down(struct core *core)
 {
+    hear_before_judging(core);
     for (unsigned fired = 0;;) {
         if (rpc_run_local(core) || disk_run_one(core))
             continue;
-        if (fired++ >= TIMERS_PER_STEP_MAX || !timers_run_one(core))
+        if (core->now_us < core->timers_from_us || fired++ >= TIMERS_PER_STEP_MAX ||
+            !timers_run_one(core))
             break;
     }
     core->out = NULL;
@@ -195,7 +208,7 @@ void core_step(struct core *core, const struct core_event *event, struct actions
 uint64_t core_deadline(const struct core *core)
 {
     struct heap_node *first = heap_first(&core->timers);
-    return first ? first->at : UINT64_MAX;
+    return first ? max_u64(first->at, core->timers_from_us) : UINT64_MAX;
 }
 
 /* ---- members' requests ---- */

@@ -30,6 +30,8 @@ struct core {
     struct prng prng;
     struct actions *out; /* valid inside core_start and core_step */
     struct heap timers;
+    uint64_t stepped_us;     /* the last step */
+    uint64_t timers_from_us; /* none fires before */
 
     node_id id;
     struct session session;

@@ -168,9 +168,12 @@ static void call_peer(struct core *core, node_id to, struct peer *peer, enum wir
     if (peer == NULL && to == core->id) {
         pending->state = PENDING_LOCAL_REQUEST;
         list_push_back(&core->rpc->local, &pending->link);
-    } else if (peer == NULL || !peer_send(core, peer, pending)) {
+        return;
+    }
+    enum toystore_status status = peer ? peer_send(core, peer, pending) : TOYSTORE_UNAVAILABLE;
+    if (status != TOYSTORE_OK) {
         pending_delete(core, pending);
-        refuse(core, to, TOYSTORE_UNAVAILABLE, done, handle, index);
+        refuse(core, to, status, done, handle, index);
     }
 }
 

@@ -11,6 +11,8 @@ static void on_peer_timer(struct core *core, struct timer *timer);
 
 /* ---- peers ---- */
 
+enum { ADDRESS_KEY_SIZE = HOST_SIZE_MAX + 8 };
+
 static struct peer *peer_new(struct core *core, node_id id)
 {
     struct peer *peer = base_alloc(sizeof *peer);
@@ -21,11 +23,45 @@ static struct peer *peer_new(struct core *core, node_id id)
     return peer;
 }
 
+static void address_key(char key[ADDRESS_KEY_SIZE], const struct address *address)
+{
+    snprintf(key, ADDRESS_KEY_SIZE, "%s %u", address->host, address->port);
+}
+
+static void peer_forget(struct core *core, struct peer *peer)
+{
+    char key[ADDRESS_KEY_SIZE];
+    address_key(key, &peer->address);
+    if (peer->id != 0)
+        map_remove(&core->rpc->peers_by_id, slice_u64(&peer->id));
+    else
+        map_remove(&core->rpc->peers_by_address, slice_str(key));
+    timer_cancel(core, &peer->timer);
+    timer_cancel(core, &peer->silence);
+    list_remove(&peer->link);
+    free(peer);
+}
+
+/* Mounts come and go: those that nobody knows any more make room. */
+static bool room_for_one(struct core *core, const struct map *peers)
+{
+    if (peers->count < PEERS_MAX)
+        return true;
+    LIST_EACH(link, &core->rpc->peers)
+    {
+        struct peer *peer = container_of(link, struct peer, link);
+        if (peer->state == PEER_IDLE && list_empty(&peer->queued) && list_empty(&peer->open) &&
+            (peer->id == 0 || swim_find(core, peer->id) == NULL))
+            peer_forget(core, peer);
+    }
+    return peers->count < PEERS_MAX;
+}
+
 struct peer *peer_of_id(struct core *core, node_id id)
 {
     struct rpc *rpc = core->rpc;
     struct peer *peer = map_get(&rpc->peers_by_id, slice_u64(&id));
-    if (peer == NULL && swim_find(core, id) != NULL && rpc->peers_by_id.count < PEERS_MAX) {
+    if (peer == NULL && swim_find(core, id) != NULL && room_for_one(core, &rpc->peers_by_id)) {
         peer = peer_new(core, id);
         map_put(&rpc->peers_by_id, slice_u64(&id), peer);
     }
@@ -35,10 +71,10 @@ struct peer *peer_of_id(struct core *core, node_id id)
 struct peer *peer_of_address(struct core *core, const struct address *address)
 {
     struct rpc *rpc = core->rpc;
-    char key[HOST_SIZE_MAX + 8];
-    snprintf(key, sizeof key, "%s %u", address->host, address->port);
+    char key[ADDRESS_KEY_SIZE];
+    address_key(key, address);
     struct peer *peer = map_get(&rpc->peers_by_address, slice_str(key));
-    if (peer == NULL && rpc->peers_by_address.count < PEERS_MAX) {
+    if (peer == NULL && room_for_one(core, &rpc->peers_by_address)) {
         peer = peer_new(core, 0);
         peer->address = *address;
         map_put(&rpc->peers_by_address, slice_str(key), peer);
@@ -92,22 +128,27 @@ static void start_connecting(struct core *core, struct peer *peer)
     timer_set_after_ms(core, &peer->timer, CONNECT_TIMEOUT_MS, on_peer_timer);
 }
 
-bool peer_send(struct core *core, struct peer *peer, struct pending *pending)
+/* What a peer that does not read has not taken lies in memory here: hence the bounds. */
+enum toystore_status peer_send(struct core *core, struct peer *peer, struct pending *pending)
 {
-    if (peer->state == PEER_BACKOFF || peer->queued_count >= RPC_PEER_QUEUE_MAX)
-        return false;
+    if (peer->state == PEER_BACKOFF)
+        return TOYSTORE_UNAVAILABLE;
+    if (peer->queued_count >= RPC_PEER_QUEUE_MAX || peer->bytes > PEER_BYTES_MAX)
+        return TOYSTORE_BUSY;
     pending->peer = peer;
+    pending->size = pending->params->size;
+    peer->bytes += pending->size;
     peer->used_us = core->now_us;
     if (peer->state == PEER_READY) {
         put_on_wire(core, peer, pending);
-        return true;
+        return TOYSTORE_OK;
     }
     pending->state = PENDING_QUEUED;
     list_push_back(&peer->queued, &pending->link);
     peer->queued_count++;
     if (peer->state == PEER_IDLE)
         start_connecting(core, peer);
-    return true;
+    return TOYSTORE_OK;
 }
 
 void peer_unlink(struct core *core, struct pending *pending)
@@ -117,6 +158,8 @@ void peer_unlink(struct core *core, struct pending *pending)
     if (!list_linked(&pending->link))
         return;
     list_remove(&pending->link);
+    peer->bytes -= pending->size;
+    pending->size = 0;
     if (pending->state == PENDING_QUEUED)
         peer->queued_count--;
     else

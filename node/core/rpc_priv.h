@@ -21,7 +21,8 @@ enum {
     BACKOFF_MS_MAX = 1000,
     MISMATCH_BACKOFF_MS = 5000,
     USED_LATELY_MS = 60000, /* a peer that was called so lately is connected to again */
-    PEERS_MAX = 4 * MEMBERS_MAX
+    PEERS_MAX = 4 * MEMBERS_MAX,
+    PEER_BYTES_MAX = 64 << 20 /* in requests to one peer without an answer, beyond the first */
 };
 
 enum pending_state {
@@ -43,6 +44,7 @@ struct pending {
     uint64_t sent_us;
     struct peer *peer; /* NULL: a local call */
     struct blob *params;
+    size_t size; /* of the params, as they count for its peer */
     uint32_t id;
     uint16_t generation, slot;
     uint8_t state, method;
@@ -68,6 +70,7 @@ struct peer {
     struct timer silence; /* runs while a request is open */
     struct list queued, open;
     size_t queued_count, open_count;
+    size_t bytes;              /* of what is queued and open */
     unsigned failures;         /* in a row; 0 once a Hello has passed */
     uint64_t waiting_since_us; /* the later of: a request became open; the last word from it */
     uint64_t used_us;          /* the last call */
@@ -122,8 +125,8 @@ void pending_answered(struct core *core, struct pending *pending, const struct f
 /* ---- rpc_peer.c ---- */
 struct peer *peer_of_id(struct core *core, node_id id); /* NULL: nobody knows this member */
 struct peer *peer_of_address(struct core *core, const struct address *address);
-/* Sends the call or queues it; false: refused just now, or its queue is full. */
-bool peer_send(struct core *core, struct peer *peer, struct pending *pending);
+/* Sends the call or queues it; else UNAVAILABLE (refused just now) or BUSY. */
+enum toystore_status peer_send(struct core *core, struct peer *peer, struct pending *pending);
 void peer_unlink(struct core *core, struct pending *pending); /* out of its peer's lists */
 void peer_opened(struct core *core, struct peer *peer);
 void peer_closed(struct core *core, struct peer *peer);
