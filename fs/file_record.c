@@ -1,9 +1,7 @@
-/* file_record: encoding and decoding, bounded by what is there. */
+/* file_record: encoding, and decoding into extents; the bytes are read by wire/file_pieces.c. */
 #include "file_record.h"
 
 #include <stdlib.h>
-
-enum { HEAD_SIZE = 36, FILE_OFFSET_MAX_BITS = 62 };
 
 static void put_number(struct buf *out, uint64_t value, size_t size)
 {
@@ -17,24 +15,6 @@ static void put_op(struct buf *out, const struct toystore_op *op)
 {
     buf_append(out, op->session, sizeof op->session);
     put_number(out, op->sequence, 8);
-}
-
-static uint64_t take_number(struct slice *in, size_t size)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++)
-        value |= (uint64_t)in->data[i] << (8 * i);
-    *in = slice_of(in->data + size, in->size - size);
-    return value;
-}
-
-static struct toystore_op take_op(struct slice *in)
-{
-    struct toystore_op op;
-    memcpy(op.session, in->data, sizeof op.session);
-    *in = slice_of(in->data + sizeof op.session, in->size - sizeof op.session);
-    op.sequence = take_number(in, 8);
-    return op;
 }
 
 static bool is_patch(const struct extent *extent)
@@ -100,33 +80,26 @@ void page_encode(struct buf *out, const struct extent *extents, size_t count)
 static int take_extent(struct slice *in, const struct toystore_op *file, struct segment *patches,
                        struct extents *extents)
 {
-    if (in->size < EXTENT_SIZE)
-        return -EBADMSG;
-    uint64_t offset = take_number(in, 8);
-    uint32_t size = (uint32_t)take_number(in, 4), start = (uint32_t)take_number(in, 4);
-    struct toystore_op chunk = take_op(in);
-    uint32_t chunk_size = (uint32_t)take_number(in, 4);
-    uint64_t checksum = take_number(in, 8);
-    bool patch = chunk.sequence == 0;
-    uint32_t limit = !patch ? chunk_size : patches ? patches->size : 0;
-    if (size == 0 || limit > TOYSTORE_VALUE_SIZE_MAX || start > limit || size > limit - start ||
-        offset >> FILE_OFFSET_MAX_BITS)
-        return -EBADMSG;
+    struct file_extent piece;
+    int error = file_extent_take(in, patches ? patches->size : 0, &piece);
+    if (error != 0)
+        return error;
     const struct extent *last = extents->count ? &extents->items[extents->count - 1] : NULL;
-    if (last && offset < last->offset + last->size)
+    if (last && piece.offset < last->offset + last->size)
         return -EBADMSG;
-    if (patch) {
-        extents_write(extents, offset, size, patches, start);
+    if (piece.chunk.sequence == 0) {
+        extents_write(extents, piece.offset, piece.size, patches, piece.start);
         return 0;
     }
+    struct toystore_op chunk = op_to_public(piece.chunk);
     struct segment *segment = NULL;
     if (last && last->segment->chunk.sequence == chunk.sequence &&
         memcmp(last->segment->chunk.session, chunk.session, sizeof chunk.session) == 0 &&
-        last->segment->size == chunk_size && last->segment->checksum == checksum)
+        last->segment->size == piece.chunk_size && last->segment->checksum == piece.checksum)
         segment = segment_ref(last->segment); /* pieces of one chunk beside each other */
     else
-        segment = segment_of_chunk(file, &chunk, chunk_size, checksum);
-    extents_write(extents, offset, size, segment, start);
+        segment = segment_of_chunk(file, &chunk, piece.chunk_size, piece.checksum);
+    extents_write(extents, piece.offset, piece.size, segment, piece.start);
     segment_unref(segment);
     return 0;
 }
@@ -143,65 +116,33 @@ int page_decode(struct slice bytes, const struct toystore_op *file, struct exten
     return 0;
 }
 
-static int take_names(struct slice *in, struct file_record *record, size_t count)
+static void take_pages(const struct file_pieces *pieces, struct file_record *record)
 {
-    record->names = base_alloc((count + 1) * sizeof *record->names);
-    for (size_t i = 0; i < count; i++) {
-        if (in->size < 2)
-            return -EBADMSG;
-        size_t size = take_number(in, 2);
-        if (size > in->size || size > TOYSTORE_KEY_SIZE_MAX)
-            return -EBADMSG;
-        record->names[record->name_count++] = slice_of(in->data, size);
-        *in = slice_of(in->data + size, in->size - size);
+    record->pages = base_alloc((pieces->page_count + 1) * sizeof *record->pages);
+    record->page_count = pieces->page_count;
+    for (uint32_t i = 0; i < pieces->page_count; i++) {
+        struct file_page page;
+        file_page_at(pieces, i, &page);
+        record->pages[i] = (struct page_name){
+            .page = op_to_public(page.page), .extents = page.extents, .checksum = page.checksum};
     }
-    return 0;
-}
-
-static int take_pages(struct slice *in, struct file_record *record, size_t count)
-{
-    if (in->size < count * PAGE_NAME_SIZE)
-        return -EBADMSG;
-    record->pages = base_alloc((count + 1) * sizeof *record->pages);
-    for (size_t i = 0; i < count; i++) {
-        struct page_name *page = &record->pages[record->page_count++];
-        page->page = take_op(in);
-        page->extents = (uint32_t)take_number(in, 4);
-        page->checksum = take_number(in, 8);
-        if (page->extents > PAGE_EXTENTS_MAX)
-            return -EBADMSG;
-    }
-    return 0;
 }
 
 int file_record_decode(struct slice bytes, const struct toystore_op *file,
                        struct file_record *ret_record)
 {
-    if (bytes.size < 1)
-        return -EBADMSG;
-    if (bytes.data[0] > FILE_RECORD_FORMAT)
-        return -EPROTO;
-    if (bytes.data[0] != FILE_RECORD_FORMAT || bytes.size < HEAD_SIZE)
-        return -EBADMSG;
-    struct file_record record = {0};
-    struct slice in = bytes;
-    (void)take_number(&in, 2);
-    size_t names = take_number(&in, 2), extents = take_number(&in, 4);
-    size_t pages = take_number(&in, 4), patch_size = take_number(&in, 4);
-    record.made_from = take_op(&in);
-    if (names > RECORD_NAMES_MAX || pages > RECORD_PAGES_MAX || patch_size > in.size ||
-        extents > in.size / EXTENT_SIZE)
-        return -EBADMSG;
-    struct segment *patches =
-        segment_of_bytes(slice_of(in.data + in.size - patch_size, patch_size));
-    in.size -= patch_size;
-    int error = take_names(&in, &record, names);
-    for (size_t i = 0; error == 0 && i < extents; i++)
-        error = take_extent(&in, file, patches, &record.extents);
-    if (error == 0)
-        error = take_pages(&in, &record, pages);
-    if (error == 0 && in.size != 0)
-        error = -EBADMSG;
+    struct file_pieces pieces;
+    int error = file_pieces_open(bytes, &pieces);
+    if (error < 0)
+        return error;
+    struct file_record record = {.made_from = op_to_public(pieces.made_from)};
+    record.names = base_alloc((pieces.name_count + 1) * sizeof *record.names);
+    for (struct slice names = pieces.names; error == 0 && names.size > 0;)
+        error = file_name_take(&names, &record.names[record.name_count++]);
+    struct segment *patches = segment_of_bytes(pieces.patches);
+    while (error == 0 && pieces.extents.size > 0)
+        error = take_extent(&pieces.extents, file, patches, &record.extents);
+    take_pages(&pieces, &record);
     segment_unref(patches);
     if (error < 0) {
         file_record_free(&record);

@@ -16,15 +16,14 @@
 #include "extents.h"
 
 #include "base/buf.h"
+#include "wire/file_pieces.h"
 
 enum {
-    FILE_RECORD_FORMAT = 1,
     RECORD_EXTENTS_MAX = 64,
-    PAGE_EXTENTS_MAX = 2048,
-    RECORD_PAGES_MAX = 4096,
-    RECORD_NAMES_MAX = 1000,
-    EXTENT_SIZE = 48,
-    PAGE_NAME_SIZE = 32
+    PAGE_EXTENTS_MAX = FILE_PAGE_EXTENTS_MAX,
+    RECORD_PAGES_MAX = FILE_PAGES_MAX,
+    RECORD_NAMES_MAX = FILE_NAMES_MAX,
+    EXTENT_SIZE = FILE_EXTENT_SIZE
 };
 
 struct page_name {

@@ -519,7 +519,8 @@ enum toystore_status toystore_put(struct toystore *node, const char *key, const 
                        &(struct toystore_request){.type = TOYSTORE_PUT,
                                                   .key = key_bytes(key),
                                                   .change = TOYSTORE_SET_VALUE,
-                                                  .value = {value, size}},
+                                                  .value = {value, size},
+                                                  .simple = true},
                        NULL, NULL);
 }
 
@@ -527,9 +528,10 @@ enum toystore_status toystore_get(struct toystore *node, const char *key, void *
                                   size_t *ret_size)
 {
     char *value = NULL;
-    enum toystore_status status =
-        simple_call(node, &(struct toystore_request){.type = TOYSTORE_GET, .key = key_bytes(key)},
-                    &value, ret_size);
+    enum toystore_status status = simple_call(
+        node,
+        &(struct toystore_request){.type = TOYSTORE_GET, .key = key_bytes(key), .simple = true},
+        &value, ret_size);
     if (status == TOYSTORE_OK)
         *ret_value = value;
     return status;
@@ -552,8 +554,9 @@ char *toystore_get_string(struct toystore *node, const char *key, enum toystore_
 
 enum toystore_status toystore_delete(struct toystore *node, const char *key)
 {
-    return simple_call(node,
-                       &(struct toystore_request){
-                           .type = TOYSTORE_PUT, .key = key_bytes(key), .change = TOYSTORE_DELETE},
-                       NULL, NULL);
+    return simple_call(
+        node,
+        &(struct toystore_request){
+            .type = TOYSTORE_PUT, .key = key_bytes(key), .change = TOYSTORE_DELETE, .simple = true},
+        NULL, NULL);
 }

@@ -194,6 +194,12 @@ struct toystore_request {
     const struct toystore_bytes *keys;
     size_t key_count;
 
+    /* GET, LIST and PUT of SET_VALUE or DELETE: all that CoordinateGet, -List, -Put and -Delete do.
+     * A put makes missing directories, and is NOT_DIRECTORY below a file; a delete leaves
+     * directories alone; a get puts a file together whose content is in chunks (at most
+     * TOYSTORE_VALUE_SIZE_MAX bytes); internal keys are RESERVED. */
+    bool simple;
+
     /* all */
     int strict;           /* 0: as configured; 1: strict; -1: sloppy allowed */
     unsigned deadline_ms; /* 0: the default (puts 5 s, gets 5 s) */

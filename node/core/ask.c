@@ -1,8 +1,8 @@
 /* ask: the door for whoever asks this node for something (the embedding API, Call, raw methods):
  * checks what is asked and hands it to the file that does it.
  *
- * Enters from: EVENT_CALL (core.c) and client.c. Leaves to: ask_put.c, coord_get.c, coord_list.c,
- * coord_chunk.c, coord_sync.c. */
+ * Enters from: EVENT_CALL (core.c) and client.c. Leaves to: raw.c, ask_put.c, coord_get.c,
+ * coord_list.c, coord_chunk.c, coord_sync.c. */
 #include "core/coord_priv.h"
 
 #include <stdio.h>
@@ -62,6 +62,10 @@ void ask(struct core *core, const struct toystore_request *request, const struct
     }
     if (status != TOYSTORE_OK) {
         ask_refuse(core, done, handle, status, error);
+        return;
+    }
+    if (request->simple) {
+        raw_ask(core, request, session, done, handle);
         return;
     }
     switch (request->type) {

@@ -1,68 +1,23 @@
 /* client: requests of those who are no members: the four raw methods of any MessagePack-RPC client
- * and whole requests of the embedding API by Call (DESIGN 7).
+ * and whole requests of the embedding API by Call (DESIGN 7), from bytes to a request and from its
+ * result to bytes.
  *
  * Enters from: core_dispatch. Leaves to: ask.c, and back with the one reply. */
-#include "core/client_priv.h"
+#include "core/coord_priv.h"
+#include "wire/client.h"
 
-#include <stdio.h>
+enum { REPLY_VALUES_MAX = 3 << 20 };
 
-enum { DELETE_TRIES_MAX = 16, REPLY_VALUES_MAX = 3 << 20 };
-
-#define STATE(name) CLIENT_##name
-#define TO(name)    (1u << CLIENT_##name)
-#define REPLIED     (TO(BEHIND) | TO(DONE))
-
-static void client_do(struct core *core, struct operation *operation);
-static void client_look(struct core *core, struct operation *operation);
-static void client_end(struct core *core, struct operation *operation);
-
-#define CLIENT_STATES(S)                                                                           \
-    S(NEW, NULL, TO(PARENT) | TO(LOOK) | TO(DO) | TO(DONE))                                        \
-    S(PARENT, client_parent, TO(PARENT) | TO(MAKE) | TO(DO) | REPLIED)                             \
-    S(MAKE, client_make, TO(PARENT) | TO(MAKE) | TO(DO) | REPLIED)                                 \
-    S(LOOK, client_look, TO(DO) | REPLIED)                                                         \
-    S(DO, client_do, TO(LOOK) | REPLIED)                                                           \
-    S(BEHIND, client_behind, TO(REVIVE) | TO(DONE))                                                \
-    S(REVIVE, client_revive, TO(DONE))                                                             \
-    S(DONE, client_end, 0)
-
-OPERATION_TABLE(client_table, "client", CLIENT_STATES)
-
-struct client *client_find(struct core *core, uint64_t handle)
-{
-    return pool_get(&core->coord->clients, handle);
-}
-
-void client_move(struct core *core, struct client *client, unsigned state)
-{
-    operation_move(core, &client->op, state);
-}
-
-static void client_release(struct client *client)
-{
-    blob_unref(&client->frame);
-    arena_free(&client->arena);
-}
-
-static void client_end(struct core *core, struct operation *operation)
-{
-    struct client *client = client_of(operation);
-    assert(client->op.answered);
-    client_release(client);
-    pool_delete(&core->coord->clients, client->op.handle);
-}
+/* A request that is under way. */
+struct client {
+    pool_handle handle;
+    struct rpc_origin origin;
+    enum wire_method method;
+};
 
 /* ---- the reply ---- */
 
-void client_fail(struct core *core, struct client *client, enum toystore_status status,
-                 const char *message)
-{
-    operation_answer(core, &client->op, toystore_status_word(status));
-    rpc_fail(core, &client->origin, status, message);
-    client_move(core, client, CLIENT_DONE);
-}
-
-static void reply_call(struct core *core, struct client *client,
+static void reply_call(struct core *core, const struct client *client,
                        const struct toystore_result *result)
 {
     struct buf versions = {0}, entries = {0};
@@ -123,139 +78,39 @@ static bool is_result(enum wire_method method, enum toystore_status status)
     }
 }
 
-void client_reply(struct core *core, struct client *client, const struct toystore_result *result)
+static void reply(struct core *core, const struct client *client,
+                  const struct toystore_result *result)
 {
-    if (client->method == METHOD_CALL && !fits_frame(result)) {
-        client_fail(core, client, TOYSTORE_TOO_LARGE, "the siblings together");
-        return;
-    }
-    if (client->method != METHOD_CALL && !is_result(client->method, result->status)) {
-        client_fail(core, client, result->status,
-                    result->message && result->message[0]
-                        ? result->message
-                        : toystore_status_meaning(result->status));
-        return;
-    }
-    operation_answer(core, &client->op, toystore_status_word(result->status));
-    if (client->method == METHOD_CALL) {
+    bool call = client->method == METHOD_CALL;
+    if (call && fits_frame(result)) {
         reply_call(core, client, result);
-    } else {
+    } else if (call) {
+        rpc_fail(core, &client->origin, TOYSTORE_TOO_LARGE, "the siblings together");
+    } else if (is_result(client->method, result->status)) {
         struct buf out = {0};
         client_encode(&out, client->method, result);
         rpc_reply(core, &client->origin, &out);
+    } else {
+        bool words = result->message && result->message[0];
+        rpc_fail(core, &client->origin, result->status,
+                 words ? result->message : toystore_status_meaning(result->status));
     }
-    client->created = result->created && client->method == METHOD_COORDINATE_PUT;
-    client_move(core, client, client->created ? CLIENT_BEHIND : CLIENT_DONE);
-}
-
-/* ---- what a raw client is shown ---- */
-
-static void reply_too_large(struct core *core, struct client *client, uint64_t size)
-{
-    char message[80];
-    snprintf(message, sizeof message, "the file has %llu bytes", (unsigned long long)size);
-    client_fail(core, client, TOYSTORE_TOO_LARGE, message);
-}
-
-static void got(struct core *core, struct client *client, const struct toystore_result *result)
-{
-    const struct toystore_version *shown =
-        result->status == TOYSTORE_OK ? &result->versions[0] : NULL;
-    if (shown && shown->kind == TOYSTORE_DIRECTORY)
-        client_fail(core, client, TOYSTORE_IS_DIRECTORY, "the key is a directory");
-    else if (shown && shown->kind == TOYSTORE_REFERENCE)
-        reply_too_large(core, client, shown->attributes.size);
-    else
-        client_reply(core, client, result);
-}
-
-/* Deletes what was looked at and nothing else: a directory may have come meanwhile. */
-static void deleted(struct core *core, struct client *client, const struct toystore_result *result)
-{
-    bool unconditional = client->own.request.match == client->match;
-    if (result->status == TOYSTORE_CONFLICT && unconditional && ++client->tries < DELETE_TRIES_MAX)
-        client_move(core, client, CLIENT_LOOK);
-    else
-        client_reply(core, client, result);
 }
 
 static void done(struct core *core, uint64_t handle, const struct toystore_result *result)
 {
-    struct client *client = client_find(core, handle);
-    if (client->method == METHOD_COORDINATE_GET)
-        got(core, client, result);
-    else if (client->method == METHOD_COORDINATE_DELETE)
-        deleted(core, client, result);
-    else if (client->method == METHOD_COORDINATE_LIST && result->status == TOYSTORE_OK &&
-             result->entry_count == 0 && client->own.request.key.size > 0)
-        client_move(core, client, CLIENT_LOOK);
-    else
-        client_reply(core, client, result);
+    struct client *client = pool_get(&core->coord->clients, handle);
+    reply(core, client, result);
+    pool_delete(&core->coord->clients, handle);
 }
 
-static void client_do(struct core *core, struct operation *operation)
-{
-    struct client *client = client_of(operation);
-    ask(core, &client->own.request, &client->session, done, client->op.handle);
-}
+/* ---- the door ---- */
 
-/* ---- looking first ---- */
-
-static void list_looked(struct core *core, struct client *client,
-                        const struct toystore_result *result)
-{
-    struct toystore_result nothing = {.message = ""};
-    if (result->status != TOYSTORE_OK)
-        client_fail(core, client, result->status, toystore_status_meaning(result->status));
-    else if (result->versions[0].kind != TOYSTORE_DIRECTORY)
-        client_fail(core, client, TOYSTORE_NOT_DIRECTORY, "the key is not a directory");
-    else
-        client_reply(core, client, &nothing);
-}
-
-static void looked(struct core *core, uint64_t handle, const struct toystore_result *result)
-{
-    struct client *client = client_find(core, handle);
-    struct toystore_request *request = &client->own.request;
-    if (client->method == METHOD_COORDINATE_LIST) {
-        list_looked(core, client, result);
-        return;
-    }
-    if (result->status != TOYSTORE_OK) {
-        client_fail(core, client, result->status, toystore_status_meaning(result->status));
-        return;
-    }
-    if (result->versions[0].kind == TOYSTORE_DIRECTORY) {
-        client_fail(core, client, TOYSTORE_IS_DIRECTORY, "the key is a directory");
-        return;
-    }
-    if (request->condition == TOYSTORE_ALWAYS || request->match == client->match) {
-        request->condition = TOYSTORE_IF_MATCH;
-        request->match = client->match;
-        request->match_count = min_size(result->version_count, ARRAY_COUNT(client->match));
-        for (size_t i = 0; i < request->match_count; i++)
-            client->match[i] = result->versions[i].op;
-    }
-    client_move(core, client, CLIENT_DO);
-}
-
-static void client_look(struct core *core, struct operation *operation)
-{
-    struct client *client = client_of(operation);
-    struct toystore_request look = {.type = TOYSTORE_GET,
-                                    .key = client->own.request.key,
-                                    .deadline_ms =
-                                        until_ms(core, client->deadline_us, GET_DEADLINE_MS)};
-    ask(core, &look, &client->session, looked, client->op.handle);
-}
-
-/* ---- the doors ---- */
-
-static bool read_keys(struct client *client, const struct wire_list *list,
+static bool read_keys(struct arena *arena, const struct wire_list *list,
                       struct toystore_request *request)
 {
     struct cursor cursor = cursor_of(list->items);
-    struct toystore_bytes *keys = arena_alloc(&client->arena, list->count * sizeof *keys + 1);
+    struct toystore_bytes *keys = arena_alloc(arena, list->count * sizeof *keys + 1);
     for (uint32_t i = 0; i < list->count; i++) {
         struct slice key;
         if (!wire_get_BYTES(&cursor, &key))
@@ -267,13 +122,13 @@ static bool read_keys(struct client *client, const struct wire_list *list,
     return true;
 }
 
-static bool read_match(struct client *client, const struct wire_list *list,
+static bool read_match(struct arena *arena, const struct wire_list *list,
                        struct toystore_request *request)
 {
     struct cursor cursor = cursor_of(list->items);
     if (list->count > MATCH_MAX)
         return false;
-    struct toystore_op *match = arena_alloc(&client->arena, list->count * sizeof *match + 1);
+    struct toystore_op *match = arena_alloc(arena, list->count * sizeof *match + 1);
     for (uint32_t i = 0; i < list->count; i++) {
         struct op_id id;
         if (!wire_get_OPID(&cursor, &id))
@@ -285,13 +140,18 @@ static bool read_match(struct client *client, const struct wire_list *list,
     return true;
 }
 
-static bool read_call(struct client *client, struct slice params)
+/* On the wire 2 stands for "sloppy allowed". */
+static int read_strict(uint32_t strict)
+{
+    return strict == 2 ? -1 : (int)strict;
+}
+
+static bool read_call(struct arena *arena, struct slice params, struct toystore_request *request)
 {
     struct call_request call;
-    struct toystore_request *request = &client->own.request;
     if (!call_request_decode(params, &call) || call.type > TOYSTORE_SYNC ||
         call.condition > TOYSTORE_IF_MATCH || call.change > TOYSTORE_TOUCH ||
-        call.kind > TOYSTORE_INTERNAL)
+        call.kind > TOYSTORE_INTERNAL || call.strict > 2)
         return false;
     *request = (struct toystore_request){.type = (enum toystore_request_type)call.type,
                                          .key = slice_to_public(call.key),
@@ -308,57 +168,36 @@ static bool read_call(struct client *client, struct slice params)
                                          .w = call.w,
                                          .durable = call.durable,
                                          .exclusive = call.exclusive,
-                                         .strict = (int)(int32_t)call.strict,
+                                         .strict = read_strict(call.strict),
                                          .deadline_ms = call.deadline_ms};
-    return read_match(client, &call.match, request) && read_keys(client, &call.keys, request);
-}
-
-static void begin_raw(struct core *core, struct client *client, struct slice params)
-{
-    char error[160] = "";
-    enum toystore_status status =
-        client_decode(client->method, params, &client->own, error, sizeof error);
-    struct toystore_request *request = &client->own.request;
-    struct slice key = slice_public(request->key);
-    if (status == TOYSTORE_OK)
-        status = key_check(key, error, sizeof error);
-    if (status == TOYSTORE_OK && key_is_reserved(key)) {
-        status = TOYSTORE_RESERVED;
-        snprintf(error, sizeof error, "keys below " KEY_RESERVED "/ are internal");
-    }
-    if (status == TOYSTORE_OK && key.size == 0 && client->method != METHOD_COORDINATE_LIST) {
-        status = TOYSTORE_IS_DIRECTORY;
-        snprintf(error, sizeof error, "the empty key is the root directory");
-    }
-    client->deadline_us = core->now_us + 1000ull * PUT_DEADLINE_MS;
-    if (status != TOYSTORE_OK)
-        client_fail(core, client, status, error);
-    else if (client->method == METHOD_COORDINATE_PUT)
-        client_put_begin(core, client);
-    else
-        client_move(core, client,
-                    client->method == METHOD_COORDINATE_DELETE ? CLIENT_LOOK : CLIENT_DO);
+    return read_match(arena, &call.match, request) && read_keys(arena, &call.keys, request);
 }
 
 void client_handle(struct core *core, const struct rpc_request *request)
 {
-    pool_handle handle;
-    struct client *client = pool_new(&core->coord->clients, &handle);
-    if (!client) {
-        rpc_fail(core, &request->origin, TOYSTORE_BUSY, "too many requests");
-        return;
+    char error[160] = "Call";
+    struct client_request raw;
+    struct arena arena = {0};
+    enum toystore_status status = TOYSTORE_INVALID;
+    if (request->method != METHOD_CALL) {
+        status = client_decode(request->method, request->params, &raw, error, sizeof error);
+        raw.request.simple = true;
+    } else if (read_call(&arena, request->params, &raw.request)) {
+        status = TOYSTORE_OK;
     }
-    client->op = (struct operation){.table = &client_table, .handle = handle};
-    client->origin = request->origin;
-    client->method = request->method;
-    client->session = request->session;
-    client->frame = blob_ref(request->frame);
-    if (client->method != METHOD_CALL)
-        begin_raw(core, client, request->params);
-    else if (read_call(client, request->params))
-        client_move(core, client, CLIENT_DO);
-    else
-        client_fail(core, client, TOYSTORE_INVALID, "Call");
+    pool_handle handle;
+    struct client *client = status == TOYSTORE_OK ? pool_new(&core->coord->clients, &handle) : NULL;
+    if (client) {
+        client->handle = handle;
+        client->origin = request->origin;
+        client->method = request->method;
+        ask(core, &raw.request, &request->session, done, handle);
+    } else if (status == TOYSTORE_OK) {
+        rpc_fail(core, &request->origin, TOYSTORE_BUSY, "too many requests");
+    } else {
+        rpc_fail(core, &request->origin, status, error);
+    }
+    arena_free(&arena);
 }
 
 void coord_client_init(struct coord *coord)
@@ -368,9 +207,5 @@ void coord_client_init(struct coord *coord)
 
 void coord_client_free_all(struct coord *coord)
 {
-    for (size_t i = 0; i < coord->clients.capacity; i++)
-        if (coord->clients.objects[i])
-            client_release(coord->clients.objects[i]);
     pool_free(&coord->clients);
-    map_free(&coord->directories);
 }

@@ -19,13 +19,14 @@ enum {
 };
 
 struct coord {
-    struct pool asks, puts, gets, lists, list_serves, stores, fetches, syncs, sloppies, clients;
+    struct pool asks, puts, gets, lists, list_serves, stores, fetches, syncs, sloppies, raws,
+        clients;
     struct map keys;  /* key -> struct coord_key: what runs and waits here, per key */
     struct map lines; /* session and key -> struct ask_line */
     struct map led;   /* key -> struct key_led */
     struct map tried; /* op -> struct op: what a caller's op was first asked with */
     struct list tried_order;
-    struct map directories; /* keys that were seen to be directories (client_put.c) */
+    struct map directories; /* keys that were seen to be directories (raw_put.c) */
     struct list refused;    /* requests that could not begin, to be answered from outside */
     struct timer refused_timer;
 };
@@ -54,7 +55,8 @@ void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uin
                    enum toystore_status status);
 
 /* Each file's pool, and what is under way when the core ends. */
-#define COORD_PARTS(P) P(ask) P(get) P(list) P(store) P(fetch) P(sync) P(put) P(sloppy) P(client)
+#define COORD_PARTS(P)                                                                             \
+    P(ask) P(get) P(list) P(store) P(fetch) P(sync) P(put) P(sloppy) P(raw) P(client)
 #define PART(name)                                                                                 \
     void coord_##name##_init(struct coord *coord);                                                 \
     void coord_##name##_free_all(struct coord *coord);
@@ -65,7 +67,11 @@ void coord_list_serve_init(struct coord *coord);
 void coord_list_serve_free(struct coord *coord);
 void coord_forget_led(struct coord *coord);
 
-/* ---- ask_put.c, coord_sloppy.c ---- */
+/* ---- ask_put.c, raw.c, coord_sloppy.c ---- */
+
+/* A request that is `simple`. */
+void raw_ask(struct core *core, const struct toystore_request *request,
+             const struct session *session, ask_done_fn *done, uint64_t handle);
 void ask_put(struct core *core, const struct toystore_request *request,
              const struct session *session, ask_done_fn *done, uint64_t handle);
 

@@ -127,6 +127,27 @@ static void what_is_missing_has_its_own_answer(void **state)
     assert_null(toystore_get_string(node, "nothing", &status));
     assert_int_equal(status, TOYSTORE_NOT_FOUND);
     assert_int_equal(toystore_put_string(node, "a//b", "x"), TOYSTORE_INVALID);
+    assert_int_equal(toystore_put_string(node, ".toystore/a", "x"), TOYSTORE_RESERVED);
+    assert_int_equal(toystore_delete(node, "nothing"), TOYSTORE_NOT_FOUND);
+    toystore_free(node);
+}
+
+static void a_put_makes_its_directories(void **state)
+{
+    (void)state;
+    enum toystore_status status;
+    struct toystore *node = node_new();
+    assert_int_equal(toystore_start(node), 0);
+    assert_int_equal(toystore_wait_ready(node, READY_MS), 0);
+    assert_int_equal(toystore_put_string(node, "d/e/f", "x"), TOYSTORE_OK);
+    assert_int_equal(toystore_put_string(node, "d/e", "x"), TOYSTORE_IS_DIRECTORY);
+    assert_int_equal(toystore_put_string(node, "d/e/f/g", "x"), TOYSTORE_NOT_DIRECTORY);
+    assert_null(toystore_get_string(node, "d", &status));
+    assert_int_equal(status, TOYSTORE_IS_DIRECTORY);
+    assert_int_equal(toystore_delete(node, "d/e"), TOYSTORE_IS_DIRECTORY);
+    assert_int_equal(toystore_delete(node, "d/e/f"), TOYSTORE_OK);
+    assert_null(toystore_get_string(node, "d/e/f", &status));
+    assert_int_equal(status, TOYSTORE_NOT_FOUND);
     toystore_free(node);
 }
 
@@ -137,6 +158,7 @@ int main(void)
         cmocka_unit_test(a_stop_answers_everybody),
         cmocka_unit_test(ops_are_never_given_twice),
         cmocka_unit_test(what_is_missing_has_its_own_answer),
+        cmocka_unit_test(a_put_makes_its_directories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

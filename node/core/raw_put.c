@@ -1,0 +1,161 @@
+/* raw_put: a raw put makes the directories above its key that are missing, each by an exclusive
+ * put; nothing can be put below a file. One that made a new name looks at its parent again behind
+ * its answer: gone meanwhile, it is made again, since a write beats a delete (DESIGN 8).
+ *
+ * Enters from: raw.c. Leaves to: ask.c. */
+#include "core/raw.h"
+
+#include <sys/stat.h>
+
+enum { DIRECTORIES_MAX = 4096, MAKE_TRIES_MAX = 16, DIRECTORY_MODE = S_IFDIR | 0755 };
+
+/* ---- directories that were seen; one that has gone since is noticed behind the answer ---- */
+
+static bool known(const struct coord *coord, struct slice directory)
+{
+    return map_get(&coord->directories, directory) != NULL;
+}
+
+static void remember(struct coord *coord, struct slice directory)
+{
+    if (coord->directories.count >= DIRECTORIES_MAX)
+        map_free(&coord->directories);
+    map_put(&coord->directories, directory, coord);
+}
+
+static struct slice ancestor(const struct raw *raw)
+{
+    return slice_of(raw->request.key.data, raw->depth);
+}
+
+static void ask_make(struct core *core, const struct raw *raw, ask_done_fn *done)
+{
+    int64_t now_ns = (int64_t)core_hybrid_us(core) * 1000;
+    struct toystore_request make = {.type = TOYSTORE_PUT,
+                                    .key = slice_to_public(ancestor(raw)),
+                                    .condition = TOYSTORE_IF_ABSENT,
+                                    .kind = TOYSTORE_DIRECTORY,
+                                    .attributes = {.mode = DIRECTORY_MODE,
+                                                   .atime_ns = now_ns,
+                                                   .mtime_ns = now_ns,
+                                                   .ctime_ns = now_ns},
+                                    .exclusive = true,
+                                    .durable = raw->request.durable,
+                                    .deadline_ms = raw_left_ms(core, raw)};
+    ask(core, &make, &raw->session, done, raw->op.handle);
+}
+
+static void ask_look(struct core *core, const struct raw *raw, ask_done_fn *done)
+{
+    struct toystore_request look = {.type = TOYSTORE_GET,
+                                    .key = slice_to_public(ancestor(raw)),
+                                    .deadline_ms = raw_left_ms(core, raw)};
+    ask(core, &look, &raw->session, done, raw->op.handle);
+}
+
+/* ---- from the parent upwards until something is there, then downwards ---- */
+
+void raw_put_begin(struct core *core, struct raw *raw)
+{
+    struct slice key = slice_public(raw->request.key);
+    raw->depth = key_parent(key).size;
+    if (raw->depth == 0 || known(core->coord, ancestor(raw)))
+        raw_move(core, raw, RAW_DO);
+    else
+        raw_move(core, raw, RAW_PARENT);
+}
+
+/* The next ancestor below the one at raw->depth, or the key itself: then the put. */
+static void descend(struct core *core, struct raw *raw)
+{
+    struct slice key = slice_public(raw->request.key);
+    size_t parent = key_parent(key).size;
+    if (raw->depth >= parent) {
+        raw_move(core, raw, RAW_DO);
+        return;
+    }
+    size_t at = raw->depth ? raw->depth + 1 : 0;
+    while (at < parent && key.data[at] != '/')
+        at++;
+    raw->depth = at;
+    raw_move(core, raw, RAW_MAKE);
+}
+
+static void looked(struct core *core, uint64_t handle, const struct toystore_result *result)
+{
+    struct raw *raw = raw_find(core, handle);
+    if (result->status == TOYSTORE_NOT_FOUND) {
+        raw->depth = key_parent(ancestor(raw)).size;
+        if (raw->depth == 0 || known(core->coord, ancestor(raw)))
+            descend(core, raw);
+        else
+            raw_move(core, raw, RAW_PARENT);
+        return;
+    }
+    if (result->status != TOYSTORE_OK) {
+        raw_fail(core, raw, result->status, "its directory could not be read");
+        return;
+    }
+    if (result->versions[0].kind != TOYSTORE_DIRECTORY) {
+        raw_fail(core, raw, TOYSTORE_NOT_DIRECTORY, "something above it is no directory");
+        return;
+    }
+    remember(core->coord, ancestor(raw));
+    descend(core, raw);
+}
+
+void raw_parent(struct core *core, struct operation *operation)
+{
+    ask_look(core, raw_of(operation), looked);
+}
+
+static void made(struct core *core, uint64_t handle, const struct toystore_result *result)
+{
+    struct raw *raw = raw_find(core, handle);
+    if (result->status == TOYSTORE_OK) {
+        remember(core->coord, ancestor(raw));
+        descend(core, raw);
+    } else if (result->status == TOYSTORE_CONFLICT && ++raw->tries < MAKE_TRIES_MAX) {
+        raw_move(core, raw, RAW_PARENT); /* somebody else made something there */
+    } else {
+        raw_fail(core, raw, result->status, "its directory could not be made");
+    }
+}
+
+void raw_make(struct core *core, struct operation *operation)
+{
+    ask_make(core, raw_of(operation), made);
+}
+
+/* ---- behind the answer ---- */
+
+static void revived(struct core *core, uint64_t handle, const struct toystore_result *result)
+{
+    (void)result;
+    raw_move(core, raw_find(core, handle), RAW_DONE);
+}
+
+static void looked_again(struct core *core, uint64_t handle, const struct toystore_result *result)
+{
+    struct raw *raw = raw_find(core, handle);
+    bool gone = result->status == TOYSTORE_NOT_FOUND;
+    if (gone)
+        map_remove(&core->coord->directories, ancestor(raw));
+    raw_move(core, raw, gone ? RAW_REVIVE : RAW_DONE);
+}
+
+void raw_behind(struct core *core, struct operation *operation)
+{
+    struct raw *raw = raw_of(operation);
+    raw->depth = key_parent(slice_public(raw->request.key)).size;
+    raw->deadline_us = core->now_us + 1000ull * PUT_DEADLINE_MS;
+    if (raw->created && raw->depth > 0)
+        ask_look(core, raw, looked_again);
+    else
+        raw_move(core, raw, RAW_DONE);
+}
+
+void raw_revive(struct core *core, struct operation *operation)
+{
+    ask_make(core, raw_of(operation), revived);
+}
