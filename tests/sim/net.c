@@ -384,6 +384,13 @@ void net_process_ended(struct sim *sim, struct sim_node *node, bool silent)
     }
 }
 
+struct sim_node *net_peer(struct sim *sim, const struct sim_node *node, uint64_t conn)
+{
+    int side;
+    struct link *link = find_link(sim, node, conn, &side);
+    return link ? &sim->nodes[link->node[1 - side]] : NULL;
+}
+
 void net_block(struct sim *sim, unsigned from, unsigned to, bool blocked)
 {
     sim->net->blocked[from][to] = blocked;

@@ -122,13 +122,13 @@ struct sim {
 /* ---- run.c ---- */
 /* One seed from the beginning to the end. False: it failed, sim->reason says how. */
 bool sim_run(struct sim *sim);
+
+/* ---- loop.c ---- */
 void sim_free(struct sim *sim);
 void sim_loop_until(struct sim *sim, uint64_t until_us);
 /* Ends the seed: something that must not happen has happened. */
 __attribute__((noreturn, format(printf, 2, 3))) void sim_fail(struct sim *sim, const char *format,
                                                               ...);
-
-/* ---- events ---- */
 struct sim_event *sim_at(struct sim *sim, uint64_t at_us, sim_fire_fn *fire);
 struct sim_event *sim_at_node(struct sim *sim, uint64_t at_us, sim_fire_fn *fire,
                               const struct sim_node *node);
@@ -163,6 +163,8 @@ void net_process_ended(struct sim *sim, struct sim_node *node, bool silent);
 void net_block(struct sim *sim, unsigned from, unsigned to, bool blocked);
 void net_heal(struct sim *sim);
 void net_break_one(struct sim *sim);
+/* Who is at the other end; NULL: no such connection. */
+struct sim_node *net_peer(struct sim *sim, const struct sim_node *node, uint64_t conn);
 
 /* ---- plan.c, fault.c ---- */
 void plan_draw(struct sim *sim);
