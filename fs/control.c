@@ -87,8 +87,13 @@ int control_open(struct node *node, struct handle *handle)
     else
         snprintf(what, sizeof what, "%.*s", (int)name.size, (const char *)name.data);
     unescape(what);
-    handle->text = fs->config.report(fs->config.arg, what);
-    return handle->text ? 0 : -EIO;
+    char *text = fs->config.report(fs->config.arg, what);
+    if (text == NULL)
+        return -EIO;
+    size_t size = strlen(text); /* a line, as a shell has it */
+    handle->text = base_realloc(text, size + 2);
+    memcpy(handle->text + size, "\n", 2);
+    return 0;
 }
 
 void control_list(struct node *node, uint64_t offset, fs_entry_fn *entry, void *arg)

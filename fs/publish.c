@@ -49,6 +49,7 @@ static void begin(struct content *content)
     *publication = (struct publication){.fs = fs,
                                         .content = content_ref(content),
                                         .upto = content->logged,
+                                        .version_before = content_version(content),
                                         .was_born = content->born};
     publication->until_ns =
         fs->face.now_ns(fs->face.arg) + (uint64_t)fs->config.timeout_ms * 1000000;
@@ -264,11 +265,11 @@ void publication_conflict(struct publication *publication)
 
 /* ---- the end ---- */
 
-static void update_node(struct publication *publication, uint64_t version_before)
+static void update_node(struct publication *publication)
 {
     struct content *content = publication->content;
     struct node *node = content->node;
-    bool kernel_has = !publication->was_born || node->cached_version == version_before;
+    bool kernel_has = node->cached_version == publication->version_before;
     node->cached_version =
         kernel_has && !publication->rebased && node->contents == 1 ? content_version(content) : 0;
     if (content->detached && content->handles > 0) { /* from now on this is the file */
@@ -341,10 +342,9 @@ void publication_end(struct publication *publication, int error)
             fs_log(content->fs, 1, "%.*s could not be published: %s", (int)content->node->key.size,
                    (const char *)content->node->key.data, strerror(-error));
     } else {
-        uint64_t before = content_version(content);
         if (content->frozen > 0 || content->published < upto)
             take_over(publication);
-        update_node(publication, before);
+        update_node(publication);
     }
     content->published = max_u64(content->published, upto);
     if (replacing && content->log.count == 0)

@@ -11,6 +11,7 @@ struct publication {
     struct image target;     /* what is to be published */
     uint64_t upto;           /* changes of the content that it covers */
     uint64_t until_ns;
+    uint64_t version_before; /* content_version when it began */
     unsigned conflicts;
     size_t pending; /* segments and pages under way */
     int error;      /* of them */

@@ -62,6 +62,8 @@ void get_answer(struct core *core, struct coord_get *get, bool sloppy)
     struct toystore_result result = {.message = "", .sloppy = sloppy};
     result_versions(&get->tally.arena, &get->tally.base, &result);
     result.status = result.version_count > 0 ? TOYSTORE_OK : TOYSTORE_NOT_FOUND;
+    if (result.version_count == 0)
+        result_tombstone(&get->tally.arena, &get->tally.base, &result);
     operation_answer(core, &get->op, toystore_status_word(result.status));
     if (get->done)
         get->done(core, get->done_handle, &result);

@@ -81,6 +81,7 @@ void get_settle(struct core *core, struct operation *operation)
 struct blob *transfer_pack(struct transfer_request head, const struct transfer_item *item)
 {
     struct buf items = {0};
+    buf_reserve(&items, item->record.size + item->key.size + 256);
     transfer_item_encode(&items, item);
     head.records = (struct wire_list){1, buf_slice(&items)};
     struct blob *params = rpc_pack_transfer_request(&head);

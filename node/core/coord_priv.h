@@ -36,6 +36,9 @@ struct coord {
 /* The visible versions of a record as a result; borrows from the record and the arena. */
 void result_versions(struct arena *arena, const struct record *record,
                      struct toystore_result *result);
+/* A tombstone that carries words of its own (where its file went): shown beside NOT_FOUND. */
+void result_tombstone(struct arena *arena, const struct record *record,
+                      struct toystore_result *result);
 static inline struct slice slice_public(struct toystore_bytes bytes)
 {
     return slice_of(bytes.data, bytes.size);

@@ -29,6 +29,18 @@ void result_versions(struct arena *arena, const struct record *record,
     result->version_count = visible.count;
 }
 
+void result_tombstone(struct arena *arena, const struct record *record,
+                      struct toystore_result *result)
+{
+    const struct version *version = &record->reg.version;
+    if (!record->has_register || version->kind != TOYSTORE_TOMBSTONE || version->extra.size == 0)
+        return;
+    struct toystore_version *tombstone = arena_alloc(arena, sizeof *tombstone);
+    version_to_public(version, false, tombstone);
+    result->versions = tombstone;
+    result->version_count = 1;
+}
+
 static struct toystore_bytes copy_bytes(struct arena *arena, struct toystore_bytes bytes)
 {
     return slice_to_public(arena_copy(arena, slice_public(bytes)));

@@ -58,6 +58,8 @@ void record_encode(struct buf *out, const struct record *record)
 {
     if (!record->has_register && record->sloppy_count == 0)
         return;
+    /* at once, so that a large value is not copied again when the buffer grows behind it */
+    buf_reserve(out, record->reg.version.value.size + record->reg.version.extra.size + 1024);
     pack_array(out, 3);
     pack_u64(out, RECORD_FORMAT);
     if (record->has_register)
