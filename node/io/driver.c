@@ -189,7 +189,8 @@ static void on_turn(uv_prepare_t *prepare)
         again = tick(driver) || again || driver->actions.first != driver->actions.count;
     }
     tcp_flush(&driver->tcp);
-    again = tcp_go_on(&driver->tcp) || again;
+    if (empty && !again) /* else there is enough to do for the next turn */
+        again = tcp_go_on(&driver->tcp);
     if (!empty || again)
         uv_idle_start(&driver->more, on_more);
     else
