@@ -71,14 +71,14 @@ static void forget_pending(struct ledger *ledger)
 
 /* ---- room ---- */
 
-/* Room left on the disk, measured now and then. */
+/* Room left on the disk, measured now and then; each time once there is little. */
 static uint64_t measure_room(struct ledger *ledger)
 {
     struct statvfs disk_now;
     uint64_t now = uv_hrtime() / 1000;
     if (ledger->data == NULL)
         return UINT64_MAX;
-    if (ledger->checked_us != 0 && now - ledger->checked_us < 1000000 &&
+    if (ledger->room > 2 * DISK_CHECK_BYTES && now - ledger->checked_us < 1000000 &&
         ledger->checked_bytes < DISK_CHECK_BYTES)
         return ledger->room;
     ledger->checked_us = now;
@@ -145,7 +145,7 @@ void ledger_flush(struct ledger *ledger)
         status = ledger->store->ops->write(ledger->store, ledger->writes, ledger->write_count);
         if (status < 0) {
             driver_log(ledger->driver, 0, "the store could not write: %s", strerror(-status));
-            ledger->checked_us = 0;
+            ledger->room = 0; /* measured anew */
         } else {
             ledger_soil(ledger);
         }

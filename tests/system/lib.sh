@@ -37,6 +37,7 @@ finish() {
         kill -9 "$p" 2>/dev/null
     done
     wait 2>/dev/null
+    umount -l "$work"/d* 2>/dev/null # a test's small disk
     rm -rf "$work"
     exit "$status"
 }
