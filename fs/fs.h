@@ -50,9 +50,13 @@ struct fs_answer {
     size_t size;       /* write; read: all of iov; readdir */
     struct iovec *iov; /* read: borrowed until the answer returns */
     size_t iov_count;
+    uint64_t room_size, room_free; /* statfs: bytes */
 };
 
 typedef void fs_done_fn(void *arg, const struct fs_answer *answer);
+
+/* What all files together may take, and what is free. */
+void fs_statfs(struct fs *fs, fs_done_fn *done, void *arg);
 
 /* ---- nodes ---- */
 void fs_lookup(struct fs *fs, uint64_t parent, const char *name, fs_done_fn *done, void *arg);

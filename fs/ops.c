@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
-enum { INTERRUPT_GRACE_MS = 200, SWEEP_GRACE_MS = 5000 };
+enum { INTERRUPT_GRACE_MS = 200, SWEEP_GRACE_MS = 5000, STATFS_BLOCK = 4096 };
 
 enum reply {
     REPLY_ERROR,
@@ -23,6 +23,7 @@ enum reply {
     REPLY_WRITE,
     REPLY_READ,
     REPLY_TEXT,
+    REPLY_STATFS,
     REPLY_DIR
 };
 
@@ -128,6 +129,20 @@ static void give_back(struct request *request, const struct fs_answer *answer)
         fs_forget(fs, answer->node, 1);
 }
 
+/* Files are as many as there is room for the smallest. */
+static int reply_statfs(fuse_req_t req, const struct fs_answer *answer)
+{
+    struct statvfs st = {.f_bsize = STATFS_BLOCK,
+                         .f_frsize = STATFS_BLOCK,
+                         .f_blocks = answer->room_size / STATFS_BLOCK,
+                         .f_bfree = answer->room_free / STATFS_BLOCK,
+                         .f_namemax = TOYSTORE_COMPONENT_SIZE_MAX};
+    st.f_bavail = st.f_bfree;
+    st.f_files = st.f_blocks;
+    st.f_ffree = st.f_favail = st.f_bfree;
+    return fuse_reply_statfs(req, &st);
+}
+
 static int reply(struct request *request, const struct fs_answer *answer)
 {
     fuse_req_t req = request->req;
@@ -153,6 +168,8 @@ static int reply(struct request *request, const struct fs_answer *answer)
         return fuse_reply_iov(req, answer->iov, (int)answer->iov_count);
     case REPLY_TEXT:
         return fuse_reply_readlink(req, answer->text);
+    case REPLY_STATFS:
+        return reply_statfs(req, answer);
     case REPLY_DIR:
         return fuse_reply_buf(req, request->entries, request->entries_used);
     case REPLY_ERROR:
@@ -397,17 +414,7 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only, struct fu
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     (void)ino;
-    const struct ops *ops = fuse_req_userdata(req);
-    struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_blocks = 1u << 28};
-    st.f_bfree = st.f_bavail = st.f_blocks / 2;
-    st.f_files = 1u << 30;
-    st.f_ffree = st.f_favail = st.f_files / 2;
-    if (ops->data && statvfs(ops->data, &st) != 0) {
-        fuse_reply_err(req, errno);
-        return;
-    }
-    st.f_namemax = TOYSTORE_COMPONENT_SIZE_MAX;
-    fuse_reply_statfs(req, &st);
+    fs_statfs(fs_of(req), done, begin(req, REPLY_STATFS, NULL));
 }
 
 static void op_xattr_none(fuse_req_t req)

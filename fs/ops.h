@@ -13,7 +13,6 @@
 struct ops {
     struct fs *fs;
     struct store_face face;
-    const char *data;     /* for statfs; NULL: none */
     struct list requests; /* under way, oldest first */
     unsigned timeout_ms;
     struct fuse_session *session;

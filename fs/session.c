@@ -151,7 +151,7 @@ static void make_fs(struct session *session)
                                .log = log_line,
                                .arg = session};
     session->ops = (struct ops){
-        .face = face, .data = session->config.data, .timeout_ms = session->config.timeout_ms};
+        .face = face, .timeout_ms = session->config.timeout_ms};
     ops_init(&session->ops);
     session->ops.fs = fs_new(&config);
 }

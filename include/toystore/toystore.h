@@ -149,7 +149,8 @@ enum toystore_request_type {
     TOYSTORE_LIST,  /* the entries of a directory (CoordinateList) */
     TOYSTORE_STORE, /* an immutable key: a chunk, a page; never rewritten */
     TOYSTORE_FETCH, /* read an immutable key */
-    TOYSTORE_SYNC   /* make what the keys hold durable at their owners */
+    TOYSTORE_SYNC,  /* make what the keys hold durable at their owners */
+    TOYSTORE_ROOM   /* how much the cluster can hold, for statfs */
 };
 
 enum toystore_condition {
@@ -230,6 +231,10 @@ struct toystore_result {
     const struct toystore_entry *entries;
     size_t entry_count;
     bool more; /* ask again after the last entry's cookie */
+
+    /* ROOM: bytes of values that the members' disks hold in all and that still fit, with N copies
+     * of each; of the members that answered. */
+    uint64_t room_size, room_free;
 };
 
 /* Exactly once per accepted request, on the node's thread, never from inside toystore_submit. */

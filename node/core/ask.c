@@ -89,6 +89,9 @@ void ask(struct core *core, const struct toystore_request *request, const struct
     case TOYSTORE_SYNC:
         coord_sync(core, request, done, handle);
         return;
+    case TOYSTORE_ROOM:
+        coord_room(core, request, done, handle);
+        return;
     }
     ask_refuse(core, done, handle, TOYSTORE_INVALID, "type of request");
 }

@@ -149,7 +149,7 @@ static int read_strict(uint32_t strict)
 static bool read_call(struct arena *arena, struct slice params, struct toystore_request *request)
 {
     struct call_request call;
-    if (!call_request_decode(params, &call) || call.type > TOYSTORE_SYNC ||
+    if (!call_request_decode(params, &call) || call.type > TOYSTORE_ROOM ||
         call.condition > TOYSTORE_IF_MATCH || call.change > TOYSTORE_TOUCH ||
         call.kind > TOYSTORE_INTERNAL || call.strict > 2)
         return false;

@@ -47,6 +47,10 @@ void coord_fetch(struct core *core, const struct toystore_request *request, ask_
                  uint64_t handle);
 void coord_sync(struct core *core, const struct toystore_request *request, ask_done_fn *done,
                 uint64_t handle);
+void coord_room(struct core *core, const struct toystore_request *request, ask_done_fn *done,
+                uint64_t handle);
+/* ROOM at a member. */
+void room_handle(struct core *core, const struct rpc_request *request);
 /* LIST at a member. */
 void list_handle(struct core *core, const struct rpc_request *request);
 

@@ -146,6 +146,7 @@ static void on_event(struct core *core, const struct core_event *event)
     case EVENT_LOADED:
     case EVENT_COMMITTED:
     case EVENT_SCANNED:
+    case EVENT_ROOM:
         if (event->resume.fn != NULL)
             event->resume.fn(core, event, event->resume);
         break;
@@ -229,6 +230,7 @@ static bool needs_store(enum wire_method method)
     case METHOD_RAISE:
     case METHOD_REPAIR:
     case METHOD_SYNC:
+    case METHOD_ROOM:
     case METHOD_FORWARD:
     case METHOD_LIST:
         return true;
@@ -268,6 +270,9 @@ void core_dispatch(struct core *core, const struct rpc_request *request)
         break;
     case METHOD_REPAIR:
         coord_repair_handle(core, request);
+        break;
+    case METHOD_ROOM:
+        room_handle(core, request);
         break;
     case METHOD_FORWARD:
         coord_put_handle(core, request);

@@ -60,6 +60,7 @@ enum event_type {
     EVENT_LOADED,    /* resume, status (0, -ENOENT, -EUCLEAN, -EIO), bytes */
     EVENT_COMMITTED, /* resume, status (0, -ENOSPC, -EIO) */
     EVENT_SCANNED,   /* resume, status, pairs, more */
+    EVENT_ROOM,      /* resume, status, room_size, room_free */
     EVENT_CALL,      /* call, request: from the embedding API */
     EVENT_LEAVE      /* end well: nothing new is taken, calls under way are answered, the others
                         are told, the directory is marked clean, then ACTION_STOP with status 0 */
@@ -81,6 +82,7 @@ struct core_event {
     const struct scan_pair *pairs; /* borrowed */
     size_t pair_count;
     bool more; /* the scan ended at its limit */
+    uint64_t room_size, room_free; /* bytes of the store's disk, and those still to be had */
     uint64_t call;
     const struct toystore_request *request; /* borrowed */
 };
@@ -96,6 +98,7 @@ enum action_type {
     ACTION_LOAD,     /* resume, space, key */
     ACTION_COMMIT,   /* resume, batch, durable */
     ACTION_SCAN,     /* resume, space, key <= k < end (empty: to the end), limit pairs at most */
+    ACTION_ROOM,     /* resume: how much room the store's disk has */
     ACTION_REPLY,    /* call, result: answers EVENT_CALL exactly once */
     ACTION_MEMBER,   /* member_event, member: for toystore_on_event */
     ACTION_READY,    /* the node serves */

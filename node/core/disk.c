@@ -86,3 +86,13 @@ void disk_scan(struct core *core, enum toystore_space space, struct slice from, 
     action->end = blob_copy(to);
     action->limit = limit;
 }
+
+void disk_room(struct core *core, struct resume resume)
+{
+    if (!core->config.storing) {
+        answer_soon(core, EVENT_ROOM, -ENOENT, resume);
+        return;
+    }
+    struct action *action = core_act(core, ACTION_ROOM);
+    action->resume = resume;
+}

@@ -18,4 +18,7 @@ void disk_commit(struct core *core, struct batch *batch, bool durable, struct re
 void disk_scan(struct core *core, enum toystore_space space, struct slice from, struct slice to,
                size_t limit, struct resume resume);
 
+/* How large the store's disk is: EVENT_ROOM. */
+void disk_room(struct core *core, struct resume resume);
+
 #endif

@@ -82,6 +82,9 @@ static void carry_out(struct driver *driver, struct action *action)
     case ACTION_SCAN:
         ledger_scan_action(&driver->ledger, action);
         break;
+    case ACTION_ROOM:
+        ledger_room_action(&driver->ledger, action);
+        break;
     case ACTION_REPLY:
         embed_reply(&driver->embed, action);
         break;

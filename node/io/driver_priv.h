@@ -69,6 +69,7 @@ void ledger_init(struct ledger *ledger, struct driver *driver, struct toystore_s
 void ledger_commit_action(struct ledger *ledger, struct action *action);
 void ledger_load_action(struct ledger *ledger, const struct action *action);
 void ledger_scan_action(struct ledger *ledger, const struct action *action);
+void ledger_room_action(struct ledger *ledger, const struct action *action);
 void ledger_flush(struct ledger *ledger);   /* the gathered writes, in one */
 bool ledger_deliver(struct ledger *ledger); /* results of commits; false: there was none */
 bool ledger_busy(const struct ledger *ledger);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <sys/sysinfo.h>
 
 void ledger_init(struct ledger *ledger, struct driver *driver, struct toystore_store *store,
                  const char *data)
@@ -243,4 +244,22 @@ void ledger_scan_action(struct ledger *ledger, const struct action *action)
     driver_event(ledger->driver, &event);
     free(scan.pairs);
     arena_free(&scan.arena);
+}
+
+/* A store in memory has the machine's. */
+void ledger_room_action(struct ledger *ledger, const struct action *action)
+{
+    struct core_event event = {.type = EVENT_ROOM, .resume = action->resume};
+    struct statvfs disk_now;
+    struct sysinfo memory;
+    if (ledger->data == NULL && sysinfo(&memory) == 0) {
+        event.room_size = (uint64_t)memory.totalram * memory.mem_unit;
+        event.room_free = (uint64_t)memory.freeram * memory.mem_unit;
+    } else if (ledger->data != NULL && statvfs(ledger->data, &disk_now) == 0) {
+        event.room_size = disk_now.f_blocks * disk_now.f_frsize;
+        event.room_free = disk_now.f_bavail * disk_now.f_frsize;
+    } else {
+        event.status = -errno;
+    }
+    driver_event(ledger->driver, &event);
 }

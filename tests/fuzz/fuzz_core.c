@@ -90,6 +90,11 @@ static void act(struct world *world, struct action *action)
     case ACTION_SCAN:
         act_scan(world, action);
         break;
+    case ACTION_ROOM:
+        event.type = EVENT_ROOM;
+        event.room_size = event.room_free = 1 << 30;
+        deliver(world, &event);
+        break;
     case ACTION_READY:
         world->ready = true;
         break;

@@ -68,6 +68,7 @@ static void act(struct sim *sim, struct sim_node *node, struct action *action)
     case ACTION_LOAD:
     case ACTION_COMMIT:
     case ACTION_SCAN:
+    case ACTION_ROOM:
         store_act(sim, node, action);
         break;
     case ACTION_REPLY:

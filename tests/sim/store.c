@@ -65,6 +65,13 @@ static void run_commit(struct sim *sim, struct sim_node *node, struct action *ac
     sim_at_node(sim, at, node_fire, node)->event = event;
 }
 
+static void run_room(struct sim *sim, struct sim_node *node, struct action *action)
+{
+    struct core_event event = {
+        .type = EVENT_ROOM, .resume = action->resume, .room_size = 1 << 30, .room_free = 1 << 29};
+    node_deliver(sim, node, &event);
+}
+
 static void run(struct sim *sim, struct sim_event *event)
 {
     struct sim_node *node = &sim->nodes[event->who];
@@ -72,6 +79,8 @@ static void run(struct sim *sim, struct sim_event *event)
         run_load(sim, node, &event->action);
     else if (event->action.type == ACTION_SCAN)
         run_scan(sim, node, &event->action);
+    else if (event->action.type == ACTION_ROOM)
+        run_room(sim, node, &event->action);
     else
         run_commit(sim, node, &event->action);
 }

@@ -179,6 +179,7 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
         double_list(request, answer);
         break;
     case TOYSTORE_SYNC:
+    case TOYSTORE_ROOM:
         break;
     }
     list_push_back(&store.answers, &answer->link);
