@@ -25,7 +25,6 @@ enum {
     OUT_BYTES_MAX = 96 << 20,      /* unsent: a connection whose peer does not read is closed */
     BATCH_BYTES_MAX = 8 << 20,     /* a store write that is this large does not wait to grow */
     SYNC_INTERVAL_MS = 1000,       /* ordinary writes are fsynced so often */
-    DISK_CHECK_BYTES = 16 << 20,   /* room is measured again after so much, or a second */
     DISK_RESERVE_BYTES = 64 << 20, /* what a full disk keeps for metadata and compaction */
     STOP_TIMEOUT_MS = 8000,        /* for the core to say goodbye */
     LINGER_MS = 500,               /* for the last frames to leave */
@@ -60,8 +59,7 @@ struct ledger {
     uv_timer_t sync_timer;
     bool dirty, sync_running;
     int sync_status;
-    uint64_t checked_us, checked_bytes; /* room on the disk was measured */
-    uint64_t room;
+    uint64_t room, reserve, unmeasured; /* bytes: on the disk, kept free, written since a look */
 };
 
 void ledger_init(struct ledger *ledger, struct driver *driver, struct toystore_store *store,

@@ -72,41 +72,47 @@ static void forget_pending(struct ledger *ledger)
 
 /* ---- room ---- */
 
-/* Room left on the disk, measured now and then; each time once there is little. */
-static uint64_t measure_room(struct ledger *ledger)
+enum {
+    TINY = 512,               /* a tombstone, a promise */
+    SMALL = 2048,             /* records of this size are not worth a look at the disk each */
+    UNMEASURED_MAX = 1 << 18, /* but together, after so many bytes, they are */
+};
+
+static void measure_room(struct ledger *ledger)
 {
-    struct statvfs disk_now;
-    uint64_t now = uv_hrtime() / 1000;
-    if (ledger->data == NULL)
-        return UINT64_MAX;
-    if (ledger->room > 2 * DISK_CHECK_BYTES && now - ledger->checked_us < 1000000 &&
-        ledger->checked_bytes < DISK_CHECK_BYTES)
-        return ledger->room;
-    ledger->checked_us = now;
-    ledger->checked_bytes = 0;
+    struct statvfs now;
+    ledger->unmeasured = 0;
     ledger->room = UINT64_MAX;
-    if (statvfs(ledger->data, &disk_now) == 0) {
-        uint64_t total = disk_now.f_blocks * disk_now.f_frsize;
-        uint64_t left = disk_now.f_bavail * disk_now.f_frsize;
-        uint64_t reserve = min_u64(DISK_RESERVE_BYTES, total / 16);
-        ledger->room = left > reserve ? left - reserve : 0;
-    }
-    return ledger->room;
+    if (ledger->data == NULL || statvfs(ledger->data, &now) < 0)
+        return;
+    ledger->room = now.f_bavail * now.f_frsize;
+    ledger->reserve = min_u64(DISK_RESERVE_BYTES, now.f_blocks * now.f_frsize / 16);
 }
 
-/* Does the batch add data that a full disk refuses? The node's own state and small records, such
- * as the tombstones that make room again, may use the reserve. */
-static bool too_much(struct ledger *ledger, const struct batch *batch)
+static size_t added_bytes(const struct batch *batch)
 {
-    enum { SMALL = 2048 };
     size_t added = 0;
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_write *write = &batch->writes[i];
         if (write->space == TOYSTORE_RECORDS || write->space == TOYSTORE_HINTS)
             added += blob_slice(write->value).size;
     }
-    ledger->checked_bytes += added;
-    return added > SMALL && measure_room(ledger) < added;
+    return added;
+}
+
+/* Does the batch add data that a full disk refuses? The reserve is for the node's own state, for
+ * compaction and for the tombstones that make room again; small records may use half of it. */
+static bool too_much(struct ledger *ledger, const struct batch *batch)
+{
+    size_t added = added_bytes(batch);
+    if (added <= TINY)
+        return false;
+    ledger->unmeasured += added;
+    if (added > SMALL || ledger->unmeasured > UNMEASURED_MAX || ledger->room < ledger->reserve)
+        measure_room(ledger);
+    if (added > SMALL)
+        return ledger->room < ledger->reserve + added;
+    return ledger->room < ledger->reserve / 2;
 }
 
 /* ---- commits ---- */
@@ -146,7 +152,7 @@ void ledger_flush(struct ledger *ledger)
         status = ledger->store->ops->write(ledger->store, ledger->writes, ledger->write_count);
         if (status < 0) {
             driver_log(ledger->driver, 0, "the store could not write: %s", strerror(-status));
-            ledger->room = 0; /* measured anew */
+            ledger->room = 0; /* looked at anew */
         } else {
             ledger_soil(ledger);
         }
