@@ -164,7 +164,6 @@ static int begin_session(struct mount *mount, char *error, size_t error_size)
     struct session_config config = {.node = mount->node,
                                     .mountpoint = mount->mountpoint,
                                     .fuse_options = mount->fuse_options,
-                                    .data = mount->options.config.data,
                                     .timeout_ms = mount->options.timeout_s * 1000,
                                     .debug = mount->options.debug,
                                     .log = log_line,

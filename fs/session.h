@@ -10,7 +10,6 @@ struct session_config {
     struct toystore *node;
     const char *mountpoint;
     const char *fuse_options; /* comma-separated, for the kernel and fusermount3 */
-    const char *data;         /* whose disk statfs tells of; NULL: none */
     unsigned timeout_ms;
     bool debug;
     void (*log)(void *arg, int level, const char *line);
