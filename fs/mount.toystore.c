@@ -166,6 +166,7 @@ static int begin_session(struct mount *mount, char *error, size_t error_size)
                                     .fuse_options = mount->fuse_options,
                                     .timeout_ms = mount->options.timeout_s * 1000,
                                     .debug = mount->options.debug,
+                                    .local_locks = mount->options.local_locks,
                                     .log = log_line,
                                     .ended = ended,
                                     .arg = mount};

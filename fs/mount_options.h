@@ -13,7 +13,7 @@ struct mount_options {
     const char *config_file;
     const char *mountpoint;
     const char *source; /* as fstab names it; NULL: not given */
-    bool foreground, debug, fake, sloppy, verbose, allow_other;
+    bool foreground, debug, fake, sloppy, verbose, allow_other, local_locks;
     unsigned timeout_s;
     char fuse[FUSE_OPTIONS_SIZE]; /* for the kernel: ro, nosuid ... */
 };

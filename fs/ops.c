@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/statvfs.h>
 
 enum { INTERRUPT_GRACE_MS = 200, SWEEP_GRACE_MS = 5000, STATFS_BLOCK = 4096 };
@@ -207,7 +208,9 @@ static struct fs_caller caller_of(fuse_req_t req)
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-    (void)userdata;
+    const struct ops *ops = userdata;
+    if (ops->local_locks)
+        conn->want &= ~(unsigned)(FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS);
     /* Entries from readdirplus could not be kept, with all timeouts 0. Pages are kept by version
      * at OPEN, not by times. A writeback cache would lose O_APPEND and hide errors. */
     conn->want &=
@@ -440,6 +443,35 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     op_xattr_none(req);
 }
 
+/* The kernel alone would grant a lock in every mount at once. What is asked for and cannot be had
+ * is refused, unless -o locks=local says that there is one mount only. */
+static void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file,
+                     struct flock *lock)
+{
+    (void)ino;
+    (void)file;
+    (void)lock;
+    fuse_reply_err(req, ENOLCK);
+}
+
+static void op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file,
+                     struct flock *lock, int wait)
+{
+    (void)wait;
+    /* Who gives back what he never had is told that it is gone. */
+    if (lock->l_type == F_UNLCK)
+        fuse_reply_err(req, 0);
+    else
+        op_getlk(req, ino, file, lock);
+}
+
+static void op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file, int op)
+{
+    (void)ino;
+    (void)file;
+    fuse_reply_err(req, (op & LOCK_UN) != 0 ? 0 : ENOLCK);
+}
+
 const struct fuse_lowlevel_ops ops_table = {
     .init = op_init,
     .lookup = op_lookup,
@@ -469,5 +501,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .statfs = op_statfs,
     .setxattr = op_setxattr,
     .removexattr = op_removexattr,
-    /* Locks are left to the kernel: right between the processes of one mount. */
+    .getlk = op_getlk,
+    .setlk = op_setlk,
+    .flock = op_flock,
 };

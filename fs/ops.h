@@ -15,6 +15,7 @@ struct ops {
     struct store_face face;
     struct list requests; /* under way, oldest first */
     unsigned timeout_ms;
+    bool local_locks; /* locks are the kernel's, in this mount alone */
     struct fuse_session *session;
 };
 

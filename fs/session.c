@@ -150,8 +150,9 @@ static void make_fs(struct session *session)
                                .invalidate = invalidate,
                                .log = log_line,
                                .arg = session};
-    session->ops = (struct ops){
-        .face = face, .timeout_ms = session->config.timeout_ms};
+    session->ops = (struct ops){.face = face,
+                                .timeout_ms = session->config.timeout_ms,
+                                .local_locks = session->config.local_locks};
     ops_init(&session->ops);
     session->ops.fs = fs_new(&config);
 }
