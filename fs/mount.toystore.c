@@ -8,6 +8,8 @@
 #include "mount_point.h"
 #include "session.h"
 
+#include "process.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -251,6 +253,7 @@ int main(int argc, char **argv)
     struct mount mount = {.background = {.ready_fd = -1}};
     char error[600] = "";
     int status = 0;
+    process_prepare();
     switch (mount_options_parse(&mount.options, argc, argv, error, sizeof error)) {
     case PARSE_WRONG:
         status = fail(&mount, error, EXIT_USAGE);

@@ -1,9 +1,9 @@
 /* toystored: a storing node as a process: options in, log lines out, a clean stop on SIGTERM. */
 #include "options.h"
+#include "process.h"
 
 #include "base/base.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -84,8 +84,7 @@ int main(int argc, char **argv)
     struct toystore_config config;
     const char *file = NULL;
     char error[400] = "";
-    /* The store's background threads come and go: with an arena each, what they free stays. */
-    mallopt(M_ARENA_MAX, 2);
+    process_prepare();
     toystore_config_init(&config);
     int status = parse(&config, argc, argv, &file, error, sizeof error);
     if (status == 2)
