@@ -394,11 +394,15 @@ static void ask_stale(struct core *core, struct operation *operation)
                until_ms(core, put->deadline_us, REPLICA_TIMEOUT_MS), view_taken, put->op.handle);
 }
 
-/* No majority for now: a sloppy put, or another pass. */
+/* No majority for now: a sloppy put, or another pass while there is time for one. */
 static void without_majority(struct core *core, struct ask_put *put)
 {
     if (any_open(put))
         return;
+    if (!put->sloppy_may && until_ms(core, put->deadline_us, SILENT_MS) < SILENT_MS) {
+        finish_failed(core, put);
+        return;
+    }
     ask_move(core, put, put->sloppy_may ? ASK_SLOPPY : ASK_PAUSE);
 }
 

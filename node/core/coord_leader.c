@@ -86,6 +86,15 @@ static bool leader_ballot(struct core *core, struct coord_put *put, const struct
     return true;
 }
 
+/* Where too few can be reached, a round finds out before anything is accepted: its failure then
+ * says for certain that nothing has happened. */
+static bool enough_reachable(const struct core *core, const struct coord_put *put)
+{
+    const struct electorate *electorate = &put->tally.electorate;
+    uint32_t mask = electorate_reachable(core, put->partition, electorate) | put_self(core, put);
+    return electorate_has(electorate, mask, QUORUM_ACCEPT);
+}
+
 /* Makes what is accepted; false: not plainly "apply". */
 static bool judge_put(struct coord_put *put, struct replica_work *work, struct record *record)
 {
@@ -139,7 +148,8 @@ static void lead_work(struct core *core, struct replica_work *work)
         put->chosen = true;
         return;
     }
-    if (!leader_ballot(core, put, work) || ballot_compare(&put->ballot, &put->seen) < 0)
+    if (!enough_reachable(core, put) || !leader_ballot(core, put, work) ||
+        ballot_compare(&put->ballot, &put->seen) < 0)
         return;
     bool apply =
         put->kind == TASK_PUT ? judge_put(put, work, record) : judge_base(put, work, record);

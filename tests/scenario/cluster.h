@@ -1,0 +1,86 @@
+/* cluster: whole nodes of the real core in one process, on virtual time, with memory stores and a
+ * network that can be cut: for stories that need exactly this to happen and then that. The
+ * simulator (tests/sim) is for what nobody thought of. */
+#ifndef TOYSTORE_TEST_CLUSTER_H
+#define TOYSTORE_TEST_CLUSTER_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/core_priv.h"
+
+enum { CLUSTER_MAX = 8 };
+
+/* `count` storing nodes that have joined one layout and are at rest. */
+void cluster_start(unsigned count);
+void cluster_stop(void);
+
+void cluster_run_ms(unsigned ms);
+uint64_t cluster_now_us(void);
+
+/* Asks a node and runs until it has answered. The result is valid until the next call; the call
+ * fails the test when there is no answer within 30 s. */
+const struct toystore_result *cluster_call(unsigned node, const struct toystore_request *request);
+/* The same without waiting: cluster_answer runs until the answer is there. */
+void cluster_ask(unsigned node, const struct toystore_request *request);
+const struct toystore_result *cluster_answer(void);
+
+/* kill -9, and a start with what the store has. */
+void cluster_kill(unsigned node);
+void cluster_restart(unsigned node);
+/* SIGSTOP and SIGCONT: what arrives meanwhile waits. */
+void cluster_pause(unsigned node);
+void cluster_continue(unsigned node);
+/* Nothing goes between the two, connections break. */
+void cluster_cut(unsigned a, unsigned b);
+void cluster_heal(void);
+
+struct core *cluster_core(unsigned node);
+node_id cluster_id(unsigned node);
+/* Who owns a key, by rank: node numbers; returns how many. */
+unsigned cluster_owners(const char *key, unsigned ret_nodes[CLUSTER_MAX]);
+/* What a node's store holds for a key; false: nothing. The record is valid until the next call. */
+bool cluster_stored(unsigned node, const char *key, struct entry *ret_entry,
+                    struct record *ret_record);
+/* Frames of this method that were sent since the last time this was asked. */
+unsigned cluster_sent(enum wire_method method);
+
+/* ---- words for tests ---- */
+
+static inline struct toystore_bytes bytes_text(const char *text)
+{
+    return (struct toystore_bytes){text, strlen(text)};
+}
+
+static inline struct toystore_request put_request_of(const char *key, const char *value)
+{
+    return (struct toystore_request){.type = TOYSTORE_PUT,
+                                     .key = bytes_text(key),
+                                     .kind = TOYSTORE_FILE,
+                                     .value = bytes_text(value)};
+}
+
+static inline enum toystore_status cluster_put(unsigned node, const char *key, const char *value)
+{
+    struct toystore_request put = put_request_of(key, value);
+    return cluster_call(node, &put)->status;
+}
+
+static inline const struct toystore_result *cluster_get(unsigned node, const char *key)
+{
+    struct toystore_request get = {.type = TOYSTORE_GET, .key = bytes_text(key)};
+    return cluster_call(node, &get);
+}
+
+static inline bool shows(const struct toystore_result *result, const char *value)
+{
+    return result->status == TOYSTORE_OK && result->version_count > 0 &&
+           result->versions[0].value.size == strlen(value) &&
+           memcmp(result->versions[0].value.data, value, strlen(value)) == 0;
+}
+
+#endif

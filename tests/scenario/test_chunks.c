@@ -1,0 +1,154 @@
+/* Immutable keys, listings and syncs. */
+#include "cluster.h"
+
+#include <stdio.h>
+
+#define CHUNK                                                                                      \
+    ".toystore/chunks/000000000000000000000000000000000000000000000001/"                           \
+    "000000000000000000000000-0000000000000001"
+
+static struct toystore_request store_of(const char *key, const char *value)
+{
+    return (struct toystore_request){
+        .type = TOYSTORE_STORE, .key = bytes_text(key), .value = bytes_text(value)};
+}
+
+static const struct toystore_result *fetch(unsigned node, const char *key)
+{
+    struct toystore_request get = {
+        .type = TOYSTORE_FETCH, .key = bytes_text(key), .deadline_ms = 1000};
+    return cluster_call(node, &get);
+}
+
+static void a_chunk_is_read_from_any_owner(void **state)
+{
+    (void)state;
+    cluster_start(4);
+    struct toystore_request store = store_of(CHUNK, "bytes");
+    assert_int_equal(cluster_call(0, &store)->status, TOYSTORE_OK);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(shows(fetch(i, CHUNK), "bytes"));
+    assert_int_equal(fetch(1, CHUNK "2")->status, TOYSTORE_NOT_FOUND);
+    cluster_stop();
+}
+
+static void a_chunk_that_an_owner_missed_comes_by_its_hint(void **state)
+{
+    (void)state;
+    unsigned owners[CLUSTER_MAX];
+    struct entry entry;
+    struct record record;
+    cluster_start(3);
+    cluster_owners(CHUNK, owners);
+    cluster_kill(owners[2]);
+    struct toystore_request store = store_of(CHUNK, "bytes");
+    assert_int_equal(cluster_call(owners[0], &store)->status, TOYSTORE_OK);
+    cluster_restart(owners[2]);
+    cluster_run_ms(5000);
+    assert_true(cluster_stored(owners[2], CHUNK, &entry, &record));
+    cluster_kill(owners[0]);
+    cluster_kill(owners[1]);
+    assert_true(shows(fetch(owners[2], CHUNK), "bytes"));
+    cluster_stop();
+}
+
+static void a_chunk_without_a_majority_goes_to_fallbacks(void **state)
+{
+    (void)state;
+    unsigned owners[CLUSTER_MAX];
+    cluster_start(5);
+    cluster_owners(CHUNK, owners);
+    cluster_kill(owners[1]);
+    cluster_kill(owners[2]);
+    struct toystore_request store = store_of(CHUNK, "bytes");
+    assert_int_equal(cluster_call(owners[0], &store)->status, TOYSTORE_OK);
+    cluster_restart(owners[1]);
+    cluster_restart(owners[2]);
+    cluster_run_ms(6000);
+    cluster_kill(owners[0]);
+    assert_true(shows(fetch(owners[1], CHUNK), "bytes"));
+    cluster_stop();
+}
+
+/* Names in several pages, in the order of their cookies, each once; deleted ones are gone. */
+static void a_listing_shows_each_name_once(void **state)
+{
+    (void)state;
+    bool seen[40] = {false};
+    char key[32];
+    cluster_start(4);
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof key, "d/f%02d", i);
+        assert_int_equal(cluster_put((unsigned)i % 4, key, "x"), TOYSTORE_OK);
+    }
+    struct toystore_request bury = {
+        .type = TOYSTORE_PUT, .key = bytes_text("d/f07"), .change = TOYSTORE_DELETE};
+    assert_int_equal(cluster_call(0, &bury)->status, TOYSTORE_OK);
+    struct toystore_request list = {.type = TOYSTORE_LIST, .key = bytes_text("d"), .limit = 7};
+    unsigned names = 0;
+    bool more = true;
+    while (more) {
+        const struct toystore_result *result = cluster_call(names % 4, &list);
+        assert_int_equal(result->status, TOYSTORE_OK);
+        assert_true(result->entry_count > 0 || !result->more);
+        for (size_t i = 0; i < result->entry_count; i++) {
+            const char *name = result->entries[i].name.data;
+            int number = 10 * (name[1] - '0') + name[2] - '0';
+            assert_true(result->entries[i].cookie > list.after);
+            assert_false(seen[number]);
+            seen[number] = true;
+            list.after = result->entries[i].cookie;
+            names++;
+        }
+        more = result->more;
+    }
+    assert_int_equal(names, 39);
+    assert_false(seen[7]);
+    cluster_stop();
+}
+
+static void a_listing_needs_its_quorum(void **state)
+{
+    (void)state;
+    cluster_start(3);
+    assert_int_equal(cluster_put(0, "d/a", "x"), TOYSTORE_OK);
+    cluster_kill(2);
+    struct toystore_request list = {
+        .type = TOYSTORE_LIST, .key = bytes_text("d"), .deadline_ms = 2000};
+    const struct toystore_result *result = cluster_call(0, &list);
+    assert_int_equal(result->status, TOYSTORE_OK);
+    assert_int_equal(result->entry_count, 1);
+    cluster_kill(1);
+    assert_int_equal(cluster_call(0, &list)->status, TOYSTORE_UNAVAILABLE);
+    cluster_stop();
+}
+
+static void a_sync_needs_a_quorum_of_each_key(void **state)
+{
+    (void)state;
+    cluster_start(3);
+    assert_int_equal(cluster_put(0, "a", "x"), TOYSTORE_OK);
+    assert_int_equal(cluster_put(0, "b", "x"), TOYSTORE_OK);
+    struct toystore_bytes keys[2] = {bytes_text("a"), bytes_text("b")};
+    struct toystore_request sync = {
+        .type = TOYSTORE_SYNC, .keys = keys, .key_count = 2, .deadline_ms = 2000};
+    assert_int_equal(cluster_call(1, &sync)->status, TOYSTORE_OK);
+    cluster_kill(0);
+    assert_int_equal(cluster_call(1, &sync)->status, TOYSTORE_OK);
+    cluster_kill(2);
+    assert_int_equal(cluster_call(1, &sync)->status, TOYSTORE_UNAVAILABLE);
+    cluster_stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_chunk_is_read_from_any_owner),
+        cmocka_unit_test(a_chunk_that_an_owner_missed_comes_by_its_hint),
+        cmocka_unit_test(a_chunk_without_a_majority_goes_to_fallbacks),
+        cmocka_unit_test(a_listing_shows_each_name_once),
+        cmocka_unit_test(a_listing_needs_its_quorum),
+        cmocka_unit_test(a_sync_needs_a_quorum_of_each_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,101 @@
+/* Both sides of a split go on, and heal into siblings (PROTOCOL 6). Five nodes, three owners. */
+#include "cluster.h"
+
+struct side {
+    unsigned owners[CLUSTER_MAX], count;
+    unsigned fallbacks[CLUSTER_MAX], fallback_count;
+};
+
+static struct side five_nodes(void)
+{
+    struct side side = {.count = 0};
+    cluster_start(5);
+    side.count = cluster_owners("k", side.owners);
+    assert_int_equal(side.count, 3);
+    for (unsigned i = 0; i < 5; i++)
+        if (i != side.owners[0] && i != side.owners[1] && i != side.owners[2])
+            side.fallbacks[side.fallback_count++] = i;
+    return side;
+}
+
+static void two_owners_dead_still_takes_puts(void **state)
+{
+    (void)state;
+    struct side side = five_nodes();
+    assert_int_equal(cluster_put(0, "k", "1"), TOYSTORE_OK);
+    cluster_kill(side.owners[1]);
+    cluster_kill(side.owners[2]);
+    struct toystore_request put = put_request_of("k", "2");
+    const struct toystore_result *result = cluster_call(side.fallbacks[0], &put);
+    assert_int_equal(result->status, TOYSTORE_OK);
+    assert_true(result->sloppy);
+    result = cluster_get(side.fallbacks[1], "k");
+    assert_true(result->sloppy);
+    assert_true(shows(result, "2"));
+    cluster_stop();
+}
+
+static void an_exclusive_put_is_never_sloppy(void **state)
+{
+    (void)state;
+    struct side side = five_nodes();
+    cluster_kill(side.owners[1]);
+    cluster_kill(side.owners[2]);
+    struct toystore_request put = put_request_of("k", "2");
+    put.condition = TOYSTORE_IF_ABSENT;
+    put.deadline_ms = 1000;
+    enum toystore_status status = cluster_call(side.fallbacks[0], &put)->status;
+    assert_true(status == TOYSTORE_NOT_APPLIED || status == TOYSTORE_INDETERMINATE);
+    assert_int_equal(cluster_get(side.fallbacks[0], "k")->status, TOYSTORE_NOT_FOUND);
+    cluster_stop();
+}
+
+/* The owners have a new register, a fallback's side a sibling: both are shown once healed, at all
+ * owners, and an if-match put that names both leaves one. */
+static void a_split_heals_into_siblings(void **state)
+{
+    (void)state;
+    struct side side = five_nodes();
+    assert_int_equal(cluster_put(0, "k", "1"), TOYSTORE_OK);
+    for (unsigned i = 0; i < 2; i++)
+        for (unsigned k = 1; k < 3; k++)
+            cluster_cut(side.fallbacks[i], side.owners[k]);
+    cluster_cut(side.owners[0], side.owners[1]);
+    cluster_cut(side.owners[0], side.owners[2]);
+    cluster_run_ms(3000);
+    assert_int_equal(cluster_put(side.owners[1], "k", "majority"), TOYSTORE_OK);
+    assert_int_equal(cluster_put(side.owners[0], "k", "minority"), TOYSTORE_OK);
+    cluster_heal();
+    cluster_run_ms(8000);
+    struct toystore_op seen[8];
+    for (unsigned i = 0; i < 5; i++) {
+        const struct toystore_result *result = cluster_get(i, "k");
+        assert_int_equal(result->status, TOYSTORE_OK);
+        assert_int_equal(result->version_count, 2);
+        assert_true(shows(result, "majority"));
+        assert_memory_equal(result->versions[1].value.data, "minority", 8);
+        seen[0] = result->versions[0].op;
+        seen[1] = result->versions[1].op;
+    }
+    struct toystore_request put = put_request_of("k", "both");
+    put.condition = TOYSTORE_IF_MATCH;
+    put.match = seen;
+    put.match_count = 2;
+    assert_int_equal(cluster_call(3, &put)->status, TOYSTORE_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        const struct toystore_result *result = cluster_get(i, "k");
+        assert_true(shows(result, "both"));
+        assert_int_equal(result->version_count, 1);
+    }
+    cluster_stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_owners_dead_still_takes_puts),
+        cmocka_unit_test(an_exclusive_put_is_never_sloppy),
+        cmocka_unit_test(a_split_heals_into_siblings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
