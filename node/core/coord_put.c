@@ -193,10 +193,25 @@ bool put_begin(struct core *core, struct coord_put *put)
     return false;
 }
 
+/* A round without a majority in reach would only raise the own promise, commit by commit. */
+static bool majority_in_reach(struct core *core, const struct coord_put *put)
+{
+    struct electorate electorate;
+    uint32_t reached = 0;
+    view_electorate_key(core, put->key, 0, 0, &electorate);
+    for (unsigned i = 0; i < electorate.member_count; i++)
+        if (view_reachable(core, put->partition, electorate.members[i]))
+            reached |= 1u << i;
+    return electorate_has(&electorate, reached, QUORUM_MAJORITY);
+}
+
 static void again(struct core *core, struct timer *timer)
 {
     struct coord_put *put = put_find(core, timer->handle);
-    put_move(core, put, PUT_PROMISE);
+    if (majority_in_reach(core, put))
+        put_move(core, put, PUT_PROMISE);
+    else
+        timer_set_after_ms(core, timer, COORD_PAUSE_MS, again);
 }
 
 static void put_pause(struct core *core, struct operation *operation)

@@ -105,6 +105,7 @@ void led_pause(struct core *core, struct led *led)
 
 void lead_start(struct core *core)
 {
+    core->lead->not_before_us = core->now_us + core->config.probe_interval_ms * 1000ull;
     if (ready_to_lead(core))
         lead_wake(core);
 }

@@ -51,6 +51,7 @@ struct led {
 };
 
 struct lead {
+    uint64_t not_before_us; /* a node that has just started reaches nobody yet */
     struct timer step;
     struct led *led; /* one a partition; NULL until Q is known */
     uint32_t partition_count;

@@ -15,14 +15,21 @@ struct lead_batch {
     unsigned calls_open;
 };
 
-static bool first_reachable(struct core *core, uint32_t partition)
+/* Is this node the first that it can reach itself, and are there enough to follow it? Just started,
+ * it reaches nobody better yet and must not depose who leads. */
+static bool should_lead(struct core *core, uint32_t partition)
 {
     node_id owners[REPLICAS_MAX];
-    size_t n = layout_owners(view_newest(core), partition, owners);
-    for (size_t i = 0; i < n; i++)
-        if (view_reachable(core, partition, owners[i]))
-            return owners[i] == core->id;
-    return false;
+    size_t n = layout_owners(view_newest(core), partition, owners), reachable = 0;
+    if (n > 1 && core->now_us < core->lead->not_before_us)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!view_reachable(core, partition, owners[i]))
+            continue;
+        if (reachable++ == 0 && owners[i] != core->id)
+            return false;
+    }
+    return reachable > n / 2;
 }
 
 static bool wanted(struct core *core, uint32_t partition)
@@ -31,7 +38,7 @@ static bool wanted(struct core *core, uint32_t partition)
     struct view view = view_of(core, partition);
     return led->state == LED_NOT && led->not_before_us <= core->now_us &&
            view.oldest == view.newest && layout_owns(view_newest(core), partition, core->id) &&
-           view_holds(core, partition) && first_reachable(core, partition);
+           view_holds(core, partition) && should_lead(core, partition);
 }
 
 /* ---- answers ---- */
