@@ -1,0 +1,109 @@
+/* The stories: one a rule of the protocol that a reader should see happen. */
+#include "stories/stories.h"
+
+/* PROTOCOL 4: the leader of the partition needs one round; whoever else is asked forwards. */
+static void put_led(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_put(scene, C, "two", SCENE_ALWAYS);
+    scene_get(scene, B, SCENE_ALWAYS);
+}
+
+/* PROTOCOL 4 judge: of two that must be first one is, and the other is told what stands there. */
+static void if_absent_has_one_winner(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_ask_put(scene, B, "from B", SCENE_IF_ABSENT);
+    scene_ask_put(scene, C, "from C", SCENE_IF_ABSENT);
+    scene_rest(scene, 200);
+    scene_get(scene, A, SCENE_ALWAYS);
+}
+
+/* PROTOCOL 6: with one owner of three away every acknowledgement is strict; a hint waits for it. */
+static void one_of_three_is_away(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_kill(scene, C);
+    scene_rest(scene, 5000);
+    scene_put(scene, A, "two", SCENE_ALWAYS);
+    scene_get(scene, B, SCENE_ALWAYS);
+    scene_start(scene, C);
+    scene_rest(scene, 5000);
+    scene_get(scene, C, SCENE_ALWAYS);
+}
+
+/* PROTOCOL 4: the leader is gone: the next owner puts by two rounds, then leads itself. */
+static void the_leader_is_away(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_kill(scene, A);
+    scene_put(scene, B, "two", SCENE_ALWAYS);
+    scene_rest(scene, 5000);
+    scene_put(scene, C, "three", SCENE_ALWAYS);
+    scene_start(scene, A);
+    scene_rest(scene, 5000);
+    scene_get(scene, A, SCENE_ALWAYS);
+}
+
+/* PROTOCOL 5 and 6: two of three are away: nothing is pretended, and nothing is lost. */
+static void two_of_three_are_away(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_kill(scene, B);
+    scene_kill(scene, C);
+    scene_rest(scene, 5000);
+    scene_put(scene, A, "two", SCENE_ALWAYS);
+    scene_get(scene, A, SCENE_STRICT);
+    scene_start(scene, B);
+    scene_rest(scene, 5000);
+    scene_get(scene, A, SCENE_STRICT);
+    scene_put(scene, B, "three", SCENE_ALWAYS);
+    scene_start(scene, C);
+    scene_rest(scene, 5000);
+    scene_get(scene, C, SCENE_STRICT);
+}
+
+/* PROTOCOL 6: five members, a majority of the owners away: the put goes sloppy, with hints at the
+ * fallbacks, and finds its owners when they return. */
+static void a_sloppy_put_finds_its_owners(struct scene *scene)
+{
+    scene_begin(scene, 5, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_kill(scene, B);
+    scene_kill(scene, C);
+    scene_rest(scene, 5000);
+    scene_put(scene, D, "two", SCENE_ALWAYS);
+    scene_get(scene, D, SCENE_ALWAYS);
+    scene_start(scene, B);
+    scene_start(scene, C);
+    scene_rest(scene, 6000);
+    scene_get(scene, B, SCENE_STRICT);
+    scene_put(scene, B, "three", SCENE_IF_MATCH);
+    scene_get(scene, C, SCENE_STRICT);
+}
+
+/* PROTOCOL 7 Forgetting, for one key: a damaged copy is unknown, and is taken from the others. */
+static void a_damaged_copy_is_taken_from_others(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_damage(scene, B);
+    scene_get(scene, B, SCENE_ALWAYS);
+    scene_rest(scene, 5000);
+    scene_get(scene, B, SCENE_ALWAYS);
+}
+
+const struct story stories[] = {
+    {"put_led", put_led},
+    {"if_absent_has_one_winner", if_absent_has_one_winner},
+    {"one_of_three_is_away", one_of_three_is_away},
+    {"the_leader_is_away", the_leader_is_away},
+    {"two_of_three_are_away", two_of_three_are_away},
+    {"a_sloppy_put_finds_its_owners", a_sloppy_put_finds_its_owners},
+    {"a_damaged_copy_is_taken_from_others", a_damaged_copy_is_taken_from_others},
+    {NULL, NULL},
+};
