@@ -13,15 +13,6 @@ void buf_reserve(struct buf *buf, size_t more)
     buf->blob = blob;
 }
 
-void buf_append(struct buf *buf, const void *data, size_t size)
-{
-    if (size == 0)
-        return;
-    buf_reserve(buf, size);
-    memcpy(buf->blob->data + buf->size, data, size);
-    buf->size += size;
-}
-
 void buf_free(struct buf *buf)
 {
     blob_unref(&buf->blob);

@@ -10,10 +10,19 @@ struct buf {
 };
 
 void buf_reserve(struct buf *buf, size_t more);
-void buf_append(struct buf *buf, const void *data, size_t size);
 void buf_free(struct buf *buf);
 /* Hands the bytes over as a blob of exactly that size (never NULL); the buf is empty after. */
 struct blob *buf_take(struct buf *buf);
+
+static inline void buf_append(struct buf *buf, const void *data, size_t size)
+{
+    if (size == 0)
+        return;
+    if (buf->blob == NULL || buf->blob->size - buf->size < size)
+        buf_reserve(buf, size);
+    memcpy(buf->blob->data + buf->size, data, size);
+    buf->size += size;
+}
 
 static inline struct slice buf_slice(const struct buf *buf)
 {

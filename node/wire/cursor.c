@@ -59,6 +59,10 @@ bool cursor_bool(struct cursor *cursor, bool *ret)
 bool cursor_u64(struct cursor *cursor, uint64_t *ret)
 {
     struct head head;
+    if (!cursor->bad && cursor->at < cursor->end && *cursor->at <= 0x7f) {
+        *ret = *cursor->at++; /* most numbers of records are small */
+        return true;
+    }
     if (!cursor_take(cursor, CURSOR_UINT, &head))
         return false;
     *ret = head.number;
@@ -92,6 +96,11 @@ bool cursor_bytes(struct cursor *cursor, struct slice *ret)
 bool cursor_array(struct cursor *cursor, uint32_t *ret_count)
 {
     struct head head;
+    if (!cursor->bad && cursor->at < cursor->end && (*cursor->at & 0xf0) == 0x90 &&
+        (*cursor->at & 0x0fu) < cursor_left(cursor)) {
+        *ret_count = *cursor->at++ & 0x0f; /* most arrays are structs of a few fields */
+        return true;
+    }
     if (!cursor_take(cursor, CURSOR_ARRAY, &head))
         return false;
     *ret_count = (uint32_t)head.children;
