@@ -24,7 +24,8 @@ enum {
     OUT_PAUSE_BYTES = 8 << 20,     /* answers unsent: an inbound peer is not read any more */
     OUT_BYTES_MAX = 96 << 20,      /* unsent: a connection whose peer does not read is closed */
     BATCH_BYTES_MAX = 8 << 20,     /* a store write that is this large does not wait to grow */
-    SYNC_INTERVAL_MS = 1000,       /* ordinary writes are fsynced so often */
+    SYNC_INTERVAL_MS = 1000,       /* the log of ordinary writes is fsynced so often */
+    SYNC_VALUES_MS = 30000,        /* and with it what the store keeps beside its log */
     DISK_RESERVE_BYTES = 64 << 20, /* what a full disk keeps for metadata and compaction */
     STOP_TIMEOUT_MS = 8000,        /* for the core to say goodbye */
     LINGER_MS = 500,               /* for the last frames to leave */
@@ -57,7 +58,9 @@ struct ledger {
     struct ledger_waiters unsynced, syncing; /* durable: for the next sync, and the one that runs */
     uv_work_t work;
     uv_timer_t sync_timer;
-    bool dirty, sync_running;
+    bool dirty, values_dirty, sync_running;
+    bool sync_log; /* the one that runs is of the log alone */
+    uint64_t values_synced_ms;
     int sync_status;
     uint64_t room, reserve, unmeasured; /* bytes: on the disk, kept free, written since a look */
 };

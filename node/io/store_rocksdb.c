@@ -255,6 +255,16 @@ int rocksdb_store_sync(struct toystore_store *store)
     return status;
 }
 
+int rocksdb_store_sync_log(struct toystore_store *store)
+{
+    struct rocksdb_store *self = rocksdb_of(store);
+    struct value_sync sync;
+    value_files_sync_log_begin(&self->files, &sync);
+    int status = rocks_sync(&self->rocks);
+    value_files_sync_end(&self->files, &sync, status);
+    return status;
+}
+
 const struct toystore_store_ops store_rocksdb = {
     .name = "rocksdb",
     .open = rocksdb_store_open,
@@ -262,6 +272,7 @@ const struct toystore_store_ops store_rocksdb = {
     .get = store_get,
     .write = store_write,
     .sync = rocksdb_store_sync,
+    .sync_log = rocksdb_store_sync_log,
     .scan = store_scan,
     .close = rocksdb_store_close,
 };

@@ -27,6 +27,7 @@ int rocksdb_store_open(const char *directory, char *error, size_t error_size,
                        struct toystore_store **ret_store);
 int rocksdb_store_repair(const char *directory, char *error, size_t error_size);
 int rocksdb_store_sync(struct toystore_store *store);
+int rocksdb_store_sync_log(struct toystore_store *store);
 void rocksdb_store_close(struct toystore_store *store);
 
 /* The key in ROCKS_FILES: space, then key. */

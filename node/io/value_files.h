@@ -55,6 +55,8 @@ struct value_sync {
     struct numbers fresh, dead;
 };
 int value_files_sync_begin(struct value_files *files, struct value_sync *ret_sync);
+/* The same for the database alone: no file is fsynced, the dead ones go once it is durable. */
+void value_files_sync_log_begin(struct value_files *files, struct value_sync *ret_sync);
 void value_files_sync_end(struct value_files *files, struct value_sync *sync, int error);
 
 /* At open, before any write: removes the files that `live` (sorted) does not name. */

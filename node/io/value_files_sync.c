@@ -70,6 +70,14 @@ int value_files_sync_begin(struct value_files *files, struct value_sync *ret_syn
     return fsync_each(files, &ret_sync->fresh);
 }
 
+void value_files_sync_log_begin(struct value_files *files, struct value_sync *ret_sync)
+{
+    pthread_mutex_lock(&files->mutex);
+    *ret_sync = (struct value_sync){.dead = files->dead};
+    files->dead = (struct numbers){0};
+    pthread_mutex_unlock(&files->mutex);
+}
+
 void value_files_sync_end(struct value_files *files, struct value_sync *sync, int error)
 {
     if (error == 0) {
