@@ -1,7 +1,7 @@
 /* control: the directory .toystore/ of a mount: what the node knows, for cat and for scripts.
  * Answered from local memory, so that it works when the cluster does not; never listed.
  *
- *     members  ring  status  metrics  conflicts/  locate/KEY (with %2F for each / of the key) */
+ *     members  ring  status  metrics  locate/KEY (with %2F for each / of the key) */
 #include "fs_priv.h"
 
 #include <stdio.h>
@@ -46,8 +46,6 @@ struct node *control_lookup(struct fs *fs, struct node *parent, const char *name
         return make(fs, parent, name, CONTROL_REPORT, S_IFREG | 0444);
     if (parent->control != CONTROL_ROOT)
         return NULL;
-    if (strcmp(name, "conflicts") == 0)
-        return make(fs, parent, name, CONTROL_EMPTY, S_IFDIR | 0555);
     if (strcmp(name, "locate") == 0)
         return make(fs, parent, name, CONTROL_LOCATE, S_IFDIR | 0555);
     for (size_t i = 0; i < ARRAY_COUNT(reports); i++)

@@ -46,7 +46,7 @@ struct seen {
 
 void seen_free(struct seen *seen);
 
-enum control { CONTROL_NONE, CONTROL_ROOT, CONTROL_REPORT, CONTROL_LOCATE, CONTROL_EMPTY };
+enum control { CONTROL_NONE, CONTROL_ROOT, CONTROL_REPORT, CONTROL_LOCATE };
 
 struct content;
 struct dir;

@@ -241,6 +241,13 @@ static void looked(void *arg, int error, const struct seen *seen)
         other_file(publication, seen);
         return;
     }
+    struct toystore_op stale = publication->stale_record;
+    publication->stale_record = (struct toystore_op){0};
+    if (!op_none(&stale) && !content->reference && content_matches(content, seen)) {
+        content->record_op = stale;
+        publication_put_record(publication);
+        return;
+    }
     publication->rebased = true;
     if (included(publication, seen)) { /* another mount has put the reference for us */
         content->published = publication->upto;

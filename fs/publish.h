@@ -21,6 +21,7 @@ struct publication {
     bool name_pending;            /* the content is a record's, but the name does not say so yet */
     bool record_put;              /* a record made from `made_from` was put by this publication */
     struct toystore_op made_from; /* see file_record.h */
+    struct toystore_op stale_record; /* a record that is ours to replace, if the name agrees */
     struct page_name *pages;
     struct segment **page_segments;
     size_t page_count;
@@ -33,5 +34,6 @@ void publication_end(struct publication *publication, int error);
 
 /* The target is too large for one record: its chunks, its pages, its file record, its name. */
 void publication_record(struct publication *publication);
+void publication_put_record(struct publication *publication);
 
 #endif

@@ -47,7 +47,6 @@ static void repack(struct publication *publication)
 
 static void segments_stored(struct publication *publication);
 static void store_pages(struct publication *publication);
-static void put_record(struct publication *publication);
 
 static void segment_done(void *arg, int error)
 {
@@ -93,7 +92,7 @@ static void segments_stored(struct publication *publication)
     if (publication->target.extents.count > RECORD_EXTENTS_MAX)
         store_pages(publication);
     else
-        put_record(publication);
+        publication_put_record(publication);
 }
 
 /* ---- pages ---- */
@@ -108,7 +107,7 @@ static void page_done(void *arg, int error)
     if (publication->error < 0)
         publication_end(publication, publication->error);
     else
-        put_record(publication);
+        publication_put_record(publication);
 }
 
 /* One page; a page like the one that stood there is not stored again. */
@@ -221,7 +220,7 @@ static void encode_target(struct publication *publication, struct buf *out)
         free(record.names);
 }
 
-static void put_record(struct publication *publication)
+void publication_put_record(struct publication *publication)
 {
     struct fs *fs = publication->fs;
     struct content *content = publication->content;
@@ -229,6 +228,7 @@ static void put_record(struct publication *publication)
         publication->made_from = content->made_from;
     else
         publication->made_from = content->born ? content->name_op : (struct toystore_op){0};
+    publication->record_put = false; /* a record of another made_from says nothing of this one */
     struct buf value = {0};
     encode_target(publication, &value);
     struct file_key key;
@@ -293,11 +293,20 @@ static void rival_of_name(struct publication *publication, const struct toystore
     }
     bool same = op_equal(&record.made_from, &publication->made_from);
     file_record_free(&record);
-    content->record_op = version->op;
-    if (!same || !content->born) { /* stale; should the name have moved on, its put will tell */
-        put_record(publication);
+    if (!content->born) { /* an earlier attempt of our own: nobody else knows the file */
+        content->record_op = version->op;
+        publication_put_record(publication);
         return;
     }
+    if (!same) {
+        /* One of us is late. Only a look at the name, after this one at the record, tells that the
+         * record can never come into force: then the name shows the version that ours is made
+         * from, and so never again the other. */
+        publication->stale_record = version->op;
+        publication_conflict(publication);
+        return;
+    }
+    content->record_op = version->op;
     publication->name_pending = true;
     rival_of_reference(publication, version);
 }
@@ -321,7 +330,7 @@ static void got_rival(void *arg, const struct toystore_result *result)
             return;
         }
         content->record_op = (struct toystore_op){0};
-        put_record(publication);
+        publication_put_record(publication);
         return;
     }
     if (result->status != TOYSTORE_OK) {

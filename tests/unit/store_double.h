@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/prng.h"
 #include "../../fs/fs.h"
 #include "../../fs/fs_priv.h"
 
@@ -46,6 +47,8 @@ static struct {
     enum toystore_status put_fails; /* every put of a name ends so; OK: none does */
     enum toystore_status store_fails, get_fails;
     size_t puts, gets, stores, fetches;
+    struct prng prng; /* when set: answers come in any order */
+    bool shuffled;
 } store;
 
 static void double_free_version(struct double_version *version)
@@ -188,9 +191,12 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
 
 static bool double_answer_one(void)
 {
-    struct list *link = list_pop_front(&store.answers);
-    if (link == NULL)
+    struct list *link = store.answers.next;
+    if (link == &store.answers)
         return false;
+    while (store.shuffled && link->next != &store.answers && prng_chance(&store.prng, 1, 2))
+        link = link->next;
+    list_remove(link);
     struct double_answer *answer = container_of(link, struct double_answer, link);
     struct toystore_version version = {.op = answer->version.op,
                                        .kind = answer->version.kind,

@@ -8,7 +8,7 @@
 
 #include <fcntl.h>
 
-static struct fs *a, *b; /* two mounts of one cluster */
+static struct fs *a, *b, *c; /* mounts of one cluster */
 
 /* The last answer of a call, kept. */
 static struct {
@@ -543,6 +543,119 @@ static void stale_ids_are_refused(void **state)
     assert_int_equal(ended(), -EBADF);
 }
 
+/* ---- many appends at once, answers in any order: each line is there once ---- */
+
+enum { RACE_LINES = 12, RACE_MOUNTS = 2, RACE_SEEDS = 300, RACE_MOVES = 1 };
+
+struct racer {
+    struct fs *fs;
+    uint64_t handle;
+    unsigned name, next, failed;
+    bool flushing;
+};
+
+static void race_on(void *arg, const struct fs_answer *answer);
+
+static void race_write(struct racer *racer)
+{
+    char line[30000];
+    size_t size = prng_chance(&store.prng, 1, 3) ? prng_below(&store.prng, sizeof line - 50) : 0;
+    memset(line, '.', size);
+    int end = snprintf(line + size, 50, "<%u.%u>\n", racer->name, racer->next++);
+    fs_write(racer->fs, racer->handle, 0, slice_of(line, size + (size_t)end), O_APPEND, race_on,
+             racer);
+}
+
+static void race_on(void *arg, const struct fs_answer *answer)
+{
+    struct racer *racer = arg;
+    racer->failed += answer->error < 0;
+    racer->flushing = !racer->flushing;
+    if (racer->flushing)
+        fs_flush(racer->fs, racer->handle, race_on, racer);
+    else if (racer->next < RACE_LINES)
+        race_write(racer);
+}
+
+/* A third mount moves the file meanwhile. */
+static struct mover {
+    struct fs *fs;
+    unsigned moves;
+} mover;
+
+static void move_on(void *arg, const struct fs_answer *answer)
+{
+    (void)arg;
+    if (answer->error < 0)
+        fail_msg("rename %u: %d", mover.moves, answer->error);
+    if (mover.moves == RACE_MOVES)
+        return;
+    bool back = mover.moves++ % 2 == 1;
+    fs_rename(mover.fs, FS_ROOT, back ? "moved" : "log", FS_ROOT, back ? "log" : "moved", 0,
+              move_on, NULL);
+}
+
+static unsigned count_in(const char *text, const char *word)
+{
+    unsigned count = 0;
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void race(uint64_t seed)
+{
+    struct racer racers[RACE_MOUNTS] = {{.fs = a, .name = 1}, {.fs = b, .name = 2}};
+    echo(a, "begin\n", "log", O_TRUNC);
+    for (unsigned i = 0; i < RACE_MOUNTS; i++)
+        racers[i].handle = open_file(racers[i].fs, "log", O_WRONLY | O_APPEND);
+    prng_seed(&store.prng, seed);
+    store.shuffled = true;
+    for (unsigned i = 0; i < RACE_MOUNTS; i++) {
+        racers[i].flushing = false;
+        race_write(&racers[i]);
+    }
+    mover = (struct mover){.fs = c, .moves = seed % 2 ? 0 : RACE_MOVES};
+    const struct fs_answer start = {0};
+    move_on(NULL, &start);
+    pump();
+    for (unsigned i = 0; i < RACE_MOUNTS; i++)
+        release(racers[i].fs, racers[i].handle);
+    store.shuffled = false;
+    static char text[RACE_MOUNTS * RACE_LINES * 30000 + 100];
+    size_t size = 0;
+    bool moved = mover.fs && lookup(b, "log") == 0;
+    uint64_t handle = open_file(b, moved ? "moved" : "log", O_RDONLY);
+    do {
+        fs_read(b, handle, size, 1 << 19, keep, NULL);
+        assert_int_equal(ended(), 0);
+        memcpy(text + size, last.bytes, last.size);
+        size += last.size;
+    } while (last.size > 0);
+    text[size] = 0;
+    release(b, handle);
+    assert_int_equal(count_in(text, "begin"), 1);
+    for (unsigned i = 0; i < RACE_MOUNTS; i++) {
+        assert_int_equal(racers[i].failed, 0);
+        for (unsigned n = 0; n < RACE_LINES; n++) {
+            char word[20];
+            snprintf(word, sizeof word, "<%u.%u>", i + 1, n);
+            if (count_in(text, word) != 1)
+                fail_msg("seed %llu: %s is there %u times", (unsigned long long)seed, word,
+                         count_in(text, word));
+        }
+    }
+    fs_unlink(a, FS_ROOT, moved ? "moved" : "log", keep, NULL);
+    ended();
+}
+
+static void appends_at_once_are_all_there_once(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= RACE_SEEDS; seed++)
+        race(seed);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -550,6 +663,7 @@ static int begin(void **state)
     struct fs_config config = {.face = double_face};
     a = fs_new(&config);
     b = fs_new(&config);
+    c = fs_new(&config);
     return 0;
 }
 
@@ -569,6 +683,7 @@ static int finish(void **state)
     pump();
     fs_free(a);
     fs_free(b);
+    fs_free(c);
     store_close();
     return 0;
 }
@@ -583,6 +698,7 @@ int main(void)
         TEST(no_quorum_fails_the_write_and_keeps_the_old),
         TEST(other_programs_hear_of_it_at_flush),
         TEST(creating_writing_and_closing_is_one_put),
+        TEST(appends_at_once_are_all_there_once),
         TEST(appends_of_two_mounts_lose_no_line),
         TEST(a_first_append_finds_the_file_of_another),
         TEST(a_reader_keeps_its_version),
