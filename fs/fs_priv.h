@@ -30,7 +30,7 @@ enum {
 };
 
 /* The file system's bits in toystore_attributes.flags. */
-enum { FLAG_CLOSING = 1 /* a directory that rmdir is about to bury */ };
+enum { FLAG_CLOSING = TOYSTORE_FLAG_CLOSING };
 
 /* What the store showed under a name at one time; a reference and its file record as one. */
 struct seen {

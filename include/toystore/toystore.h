@@ -120,6 +120,11 @@ enum toystore_kind {
     TOYSTORE_INTERNAL = 6 /* below .toystore/: file records, chunks, layouts ... */
 };
 
+enum {
+    TOYSTORE_FLAG_CLOSING = 1 /* a directory that is about to be removed; whoever makes a name in
+                                 it takes the mark away again */
+};
+
 struct toystore_attributes {
     uint32_t mode; /* type and permission bits, as st_mode */
     uint32_t uid, gid;

@@ -141,8 +141,10 @@ static void send_settled(struct core *core, struct coord_put *put, uint32_t mask
 static void reached(struct core *core, struct coord_put *put)
 {
     put->chosen = true;
-    if (put->at)
+    if (put->at) {
         put->at->chosen = put->ballot;
+        put->at->chosen_in = put->view;
+    }
     if (!put->leading)
         put_remember_round(core, put);
     send_settled(core, put, put->accepted);

@@ -127,7 +127,9 @@ static bool known_chosen(struct core *core, const struct coord_put *put,
     const struct ballot *ballot = &work->record.reg.ballot;
     if (ballot_compare(ballot, &put->seen) < 0)
         return false;
-    return work->entry.settled || ballot_compare(ballot, &put->at->chosen) == 0 ||
+    bool just_now = ballot_compare(ballot, &put->at->chosen) == 0 &&
+                    view_equal(&put->at->chosen_in, &put->view);
+    return work->entry.settled || just_now ||
            lead_knows_chosen(core, put->partition, put->key, ballot);
 }
 

@@ -17,7 +17,8 @@ enum task_kind {
 struct coord_key {
     struct list queue; /* of struct coord_put, the first one runs */
     size_t count;
-    struct ballot chosen; /* the last register that is known to be chosen from here */
+    struct ballot chosen;  /* the last register that is known to be chosen from here, */
+    struct view chosen_in; /* in this view */
     size_t name_size;
     uint8_t name[];
 };

@@ -26,7 +26,7 @@ static void raw_end(struct core *core, struct operation *operation);
     S(RECORD, raw_record, TO(PIECES) | TO(DO) | ANSWERED)                                          \
     S(PIECES, raw_pieces, TO(PIECES) | TO(DO) | ANSWERED)                                          \
     S(BEHIND, raw_behind, TO(REVIVE) | TO(DONE))                                                   \
-    S(REVIVE, raw_revive, TO(DONE))                                                                \
+    S(REVIVE, raw_revive, TO(BEHIND) | TO(DONE))                                                   \
     S(DONE, raw_end, 0)
 
 OPERATION_TABLE(raw_table, "raw", RAW_STATES)
@@ -59,9 +59,12 @@ static void raw_end(struct core *core, struct operation *operation)
 void raw_answer(struct core *core, struct raw *raw, const struct toystore_result *result)
 {
     operation_answer(core, &raw->op, toystore_status_word(result->status));
-    raw->created = result->status == TOYSTORE_OK && result->created;
+    raw->depth = key_parent(slice_public(raw->request.key)).size;
+    bool created = result->status == TOYSTORE_OK && result->created && raw->depth > 0;
     raw->done(core, raw->done_handle, result);
-    raw_move(core, raw, raw->created ? RAW_BEHIND : RAW_DONE);
+    raw->tries = 0;
+    raw->deadline_us = core->now_us + 1000ull * PUT_DEADLINE_MS;
+    raw_move(core, raw, created ? RAW_BEHIND : RAW_DONE);
 }
 
 void raw_fail(struct core *core, struct raw *raw, enum toystore_status status, const char *message)

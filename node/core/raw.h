@@ -19,7 +19,7 @@ struct raw {
 
     /* a put, a delete */
     size_t depth; /* size of the ancestor that is looked at or made */
-    bool created; /* the put made a new name: its parent is looked at behind the answer */
+    bool closing; /* that parent is about to be removed: the mark is taken away */
     struct toystore_op match[VISIBLE_MAX];
 
     /* a get of a file whose content is in chunks */

@@ -131,31 +131,58 @@ void raw_make(struct core *core, struct operation *operation)
 
 static void revived(struct core *core, uint64_t handle, const struct toystore_result *result)
 {
-    (void)result;
-    raw_move(core, raw_find(core, handle), RAW_DONE);
+    struct raw *raw = raw_find(core, handle);
+    if (result->status == TOYSTORE_OK) /* what is above it may be gone, too */
+        raw->depth = key_parent(ancestor(raw)).size;
+    bool again = result->status == TOYSTORE_OK || result->status == TOYSTORE_CONFLICT;
+    bool done = !again || raw->depth == 0 || ++raw->tries >= MAKE_TRIES_MAX;
+    raw_move(core, raw, done ? RAW_DONE : RAW_BEHIND);
 }
 
 static void looked_again(struct core *core, uint64_t handle, const struct toystore_result *result)
 {
     struct raw *raw = raw_find(core, handle);
+    const struct toystore_version *there =
+        result->status == TOYSTORE_OK ? &result->versions[0] : NULL;
     bool gone = result->status == TOYSTORE_NOT_FOUND;
-    if (gone)
+    bool closing = there && there->kind == TOYSTORE_DIRECTORY &&
+                   (there->attributes.flags & TOYSTORE_FLAG_CLOSING);
+    if (gone || (there && there->kind != TOYSTORE_DIRECTORY))
         map_remove(&core->coord->directories, ancestor(raw));
-    raw_move(core, raw, gone ? RAW_REVIVE : RAW_DONE);
+    if (!gone && !closing) {
+        raw_move(core, raw, RAW_DONE);
+        return;
+    }
+    raw->closing = closing;
+    if (closing) {
+        raw->shown = *there;
+        raw->shown.extra = slice_to_public(arena_copy(&raw->arena, slice_public(there->extra)));
+        raw->shown.attributes.flags &= ~(uint32_t)TOYSTORE_FLAG_CLOSING;
+    }
+    raw_move(core, raw, RAW_REVIVE);
 }
 
 void raw_behind(struct core *core, struct operation *operation)
 {
-    struct raw *raw = raw_of(operation);
-    raw->depth = key_parent(slice_public(raw->request.key)).size;
-    raw->deadline_us = core->now_us + 1000ull * PUT_DEADLINE_MS;
-    if (raw->created && raw->depth > 0)
-        ask_look(core, raw, looked_again);
-    else
-        raw_move(core, raw, RAW_DONE);
+    ask_look(core, raw_of(operation), looked_again);
 }
 
 void raw_revive(struct core *core, struct operation *operation)
 {
-    ask_make(core, raw_of(operation), revived);
+    struct raw *raw = raw_of(operation);
+    if (!raw->closing) {
+        ask_make(core, raw, revived);
+        return;
+    }
+    struct toystore_request unmark = {.type = TOYSTORE_PUT,
+                                      .key = slice_to_public(ancestor(raw)),
+                                      .condition = TOYSTORE_IF_MATCH,
+                                      .match = &raw->shown.op,
+                                      .match_count = 1,
+                                      .kind = TOYSTORE_DIRECTORY,
+                                      .attributes = raw->shown.attributes,
+                                      .extra = raw->shown.extra,
+                                      .exclusive = true,
+                                      .deadline_ms = raw_left_ms(core, raw)};
+    ask(core, &unmark, &raw->session, revived, raw->op.handle);
 }
