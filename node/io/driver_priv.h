@@ -62,6 +62,7 @@ struct ledger {
     bool sync_log; /* the one that runs is of the log alone */
     uint64_t values_synced_ms;
     int sync_status;
+    uint64_t complained_us;
     uint64_t room, reserve, unmeasured; /* bytes: on the disk, kept free, written since a look */
 };
 

@@ -143,6 +143,15 @@ void ledger_commit_action(struct ledger *ledger, struct action *action)
         ledger_flush(ledger);
 }
 
+void ledger_complain(struct ledger *ledger, const char *what, int status)
+{
+    uint64_t now = uv_hrtime() / 1000;
+    if (ledger->complained_us != 0 && now - ledger->complained_us < 1000000)
+        return;
+    ledger->complained_us = now;
+    driver_log(ledger->driver, 0, "%s: %s", what, strerror(-status));
+}
+
 void ledger_flush(struct ledger *ledger)
 {
     int status = 0;
@@ -151,7 +160,7 @@ void ledger_flush(struct ledger *ledger)
     if (ledger->write_count > 0) {
         status = ledger->store->ops->write(ledger->store, ledger->writes, ledger->write_count);
         if (status < 0) {
-            driver_log(ledger->driver, 0, "the store could not write: %s", strerror(-status));
+            ledger_complain(ledger, "the store could not write", status);
             ledger->room = 0; /* looked at anew */
         } else {
             ledger_soil(ledger);

@@ -59,8 +59,7 @@ static void on_synced(uv_work_t *work, int status)
     (void)status; /* it is never cancelled */
     ledger->sync_running = false;
     if (ledger->sync_status < 0) {
-        driver_log(ledger->driver, 0, "the store could not be synced: %s",
-                   strerror(-ledger->sync_status));
+        ledger_complain(ledger, "the store could not be synced", ledger->sync_status);
         ledger_soil(ledger);
     }
     for (; ledger->syncing.first < ledger->syncing.count; ledger->syncing.first++) {

@@ -3,9 +3,13 @@
  * Enters from io/store_rocksdb.c; leaves to RocksDB. */
 #include "io/rocks.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 static const char *const family_names[ROCKS_FAMILIES] = {
     [TOYSTORE_RECORDS] = "records", [TOYSTORE_TOKENS] = "tokens", [TOYSTORE_LISTING] = "listing",
@@ -20,6 +24,7 @@ enum {
     WAL_SIZE_MAX = 64 << 20, /* seldom written families hold no more log than this */
     WAL_BYTES_PER_SYNC = 1 << 20,
     OPEN_FILES_MAX = 512,
+    PROBE_SIZE = 256 << 10,
     FULL_DISK_LEFT = 4 << 20, /* an error with less room than this is called a full disk */
 };
 
@@ -114,7 +119,6 @@ int rocks_open(struct rocks *rocks, const char *path, char *error, size_t error_
         free(rocks->path);
         return status;
     }
-    pthread_rwlock_init(&rocks->lock, NULL);
     return 0;
 }
 
@@ -122,46 +126,105 @@ void rocks_close(struct rocks *rocks)
 {
     close_db(rocks);
     free_options(rocks);
-    pthread_rwlock_destroy(&rocks->lock);
     free(rocks->path);
 }
 
 int rocks_reopen(struct rocks *rocks)
 {
     char error[200] = "";
-    pthread_rwlock_wrlock(&rocks->lock);
     close_db(rocks);
     int status = open_db(rocks, error, sizeof error);
-    pthread_rwlock_unlock(&rocks->lock);
+    if (status == 0)
+        atomic_store(&rocks->failed, false);
     return status;
+}
+
+/* Does the disk take data, and keep it? Asked before the database is closed: as long as it is open
+ * it can at least be read. */
+static int probe_disk(const struct rocks *rocks)
+{
+    static const uint8_t data[PROBE_SIZE];
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s.probe", rocks->path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    int status = 0;
+    for (size_t size = 0; status == 0 && size < sizeof data;) {
+        ssize_t written = write(fd, data + size, sizeof data - size);
+        if (written < 0)
+            status = -errno;
+        else
+            size += (size_t)written;
+    }
+    if (status == 0 && fsync(fd) < 0)
+        status = -errno;
+    close(fd);
+    unlink(path);
+    return status;
+}
+
+/* After a failed write RocksDB takes no more until it is closed and opened again. */
+static int mend(struct rocks *rocks)
+{
+    int status = rocks->db != NULL ? probe_disk(rocks) : 0;
+    return status == 0 ? rocks_reopen(rocks) : status;
 }
 
 int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch)
 {
-    int status = rocks->db != NULL ? 0 : rocks_reopen(rocks);
-    for (int attempt = 0; status == 0 && attempt < 2; attempt++) {
+    int status = 0;
+    bool failed = rocks->db == NULL || atomic_load(&rocks->failed);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (failed)
+            status = mend(rocks);
+        if (status < 0)
+            break;
         char *text = NULL;
         rocksdb_write(rocks->db, rocks->write, batch, &text);
         if (text == NULL)
             return 0;
-        int failure = rocks_error(rocks, text, NULL, 0);
-        status = rocks_reopen(rocks);
-        if (attempt == 1 && status == 0)
-            status = failure;
+        status = rocks_error(rocks, text, NULL, 0);
+        atomic_store(&rocks->failed, failed = true);
     }
-    return status == -ENOSPC ? -ENOSPC : -EIO;
+    return status == -ENOSPC || status == -EDQUOT ? -ENOSPC : -EIO;
+}
+
+static int sync_file(int directory, const char *name)
+{
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0
+                               : -errno; /* its content is in a table by now, which was synced */
+    int status = fdatasync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return status;
+}
+
+/* Syncs the logs itself. RocksDB's own call holds up writers, and aborts the process when a write
+ * to the log has failed just before. */
+static int sync_logs(const char *path)
+{
+    DIR *directory = opendir(path);
+    int status = 0;
+    if (directory == NULL)
+        return -errno;
+    for (struct dirent *item; status == 0 && (item = readdir(directory)) != NULL;) {
+        const char *dot = strrchr(item->d_name, '.');
+        if (dot != NULL && strcmp(dot, ".log") == 0)
+            status = sync_file(dirfd(directory), item->d_name);
+    }
+    if (status == 0 && fsync(dirfd(directory)) < 0)
+        status = -errno;
+    closedir(directory);
+    return status;
 }
 
 int rocks_sync(struct rocks *rocks)
 {
-    char *text = NULL;
-    int status = -EIO;
-    pthread_rwlock_rdlock(&rocks->lock);
-    if (rocks->db != NULL) {
-        rocksdb_flush_wal(rocks->db, 1, &text);
-        status = text == NULL ? 0 : rocks_error(rocks, text, NULL, 0);
-    }
-    pthread_rwlock_unlock(&rocks->lock);
+    int status = sync_logs(rocks->path);
+    if (status < 0)
+        atomic_store(&rocks->failed, true); /* opening again writes what the log holds anew */
     return status;
 }
 

@@ -3,8 +3,8 @@
 #ifndef TOYSTORE_IO_ROCKS_H
 #define TOYSTORE_IO_ROCKS_H
 
-#include <pthread.h>
 #include <rocksdb/c.h>
+#include <stdatomic.h>
 #include <toystore/store.h>
 
 #include "base/base.h"
@@ -21,7 +21,7 @@ struct rocks {
     rocksdb_cache_t *cache;
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
-    pthread_rwlock_t lock; /* held shared by sync, exclusively while the database is changed */
+    atomic_bool failed; /* takes no writes until it is opened again */
 };
 
 /* Errors as toystore_store_ops.open. */
@@ -29,7 +29,7 @@ int rocks_open(struct rocks *rocks, const char *path, char *error, size_t error_
 void rocks_close(struct rocks *rocks);
 /* After an error: RocksDB takes no more writes until it is closed and opened again. */
 int rocks_reopen(struct rocks *rocks);
-/* 0, -ENOSPC or -EIO; after an error the batch was tried twice, on a database opened again. */
+/* 0, -ENOSPC or -EIO. A database that failed is opened again first, if the disk takes data. */
 int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch);
 int rocks_sync(struct rocks *rocks); /* any thread */
 /* Saves what can be saved of a damaged database, which must not be open. */
