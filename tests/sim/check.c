@@ -68,8 +68,22 @@ static bool owns(const struct sim_node *node, uint32_t partition)
     return view_owner(node->core, partition, core_id(node->core));
 }
 
+/* A damaged record that nobody has read yet is as gone as one that was found. */
+static bool has_damage(const struct disk *disk)
+{
+    const struct disk_space *records = &disk->spaces[TOYSTORE_RECORDS];
+    for (size_t i = 0; i < records->count; i++) {
+        struct entry entry;
+        if (entry_decode(blob_slice(records->pairs[i].value), &entry) != 0)
+            return true;
+    }
+    return false;
+}
+
 bool check_forgetful(struct sim_node *node)
 {
+    if (has_damage(&node->disk))
+        return true;
     if (node->state != NODE_UP || !node->ready || view_newest(node->core) == NULL)
         return true;
     for (uint32_t p = 0; p < view_partition_count(node->core); p++) {
