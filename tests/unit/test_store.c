@@ -366,6 +366,54 @@ static void repairs_what_is_damaged(void **state)
     expect_large("a");
 }
 
+static void put_many(void)
+{
+    char key[16];
+    for (int i = 0; i < 200; i++) {
+        snprintf(key, sizeof key, "many%d", i);
+        assert_int_equal(put(key, "x"), 0);
+    }
+}
+
+/* Runs a shell command with the name of the newest log of the database. */
+static void on_log(const char *command)
+{
+    char line[200];
+    snprintf(line, sizeof line, "f=$(ls -t %s/db/*.log | head -n 1) && %s", directory, command);
+    assert_int_equal(system(line), 0);
+}
+
+static void a_torn_end_of_the_log_is_normal(void **state)
+{
+    (void)state;
+    if (!on_disk())
+        return;
+    put_many();
+    ops->close(store);
+    on_log("truncate -s 2000 $f");
+    open_store();
+    expect("many0", "x");
+}
+
+static void damage_inside_the_log_is_told(void **state)
+{
+    (void)state;
+    char error[200];
+    if (!on_disk())
+        return;
+    assert_int_equal(put("early", "kept"), 0);
+    ops->close(store);
+    open_store(); /* the log becomes a table */
+    put_many();
+    ops->close(store);
+    store = NULL;
+    on_log("printf xxxx | dd of=$f bs=1 seek=500 conv=notrunc status=none");
+    assert_int_equal(ops->open(directory, error, sizeof error, &store), -EUCLEAN);
+    assert_int_equal(ops->repair(directory, error, sizeof error), 0);
+    open_store();
+    expect("early", "kept");
+}
+
 /* Writes that the system refuses (a limit on file sizes stands in for a failing disk) are errors,
  * not losses; when the cause is gone, the same store works again. */
 static void write_errors_pass(void **state)
@@ -410,6 +458,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(belongs_to_one_holder, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_newer_format, setup, teardown),
         cmocka_unit_test_setup_teardown(repairs_what_is_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_torn_end_of_the_log_is_normal, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_inside_the_log_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(write_errors_pass, setup, teardown),
     };
     int failed = 0;
