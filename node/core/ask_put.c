@@ -394,7 +394,7 @@ static void ask_stale(struct core *core, struct operation *operation)
                until_ms(core, put->deadline_us, REPLICA_TIMEOUT_MS), view_taken, put->op.handle);
 }
 
-/* No majority for now: a sloppy put, or another pass while there is time for one. */
+/* No majority yet: a sloppy put, or another pass while there is time for one. */
 static void without_majority(struct core *core, struct ask_put *put)
 {
     if (any_open(put))

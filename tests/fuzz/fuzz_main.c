@@ -1,6 +1,8 @@
 /* The driver without coverage: examples, mutated, from a seed, for some seconds.
  *
  *     fuzz_NAME [--seconds S] [--seed N] [FILE]...      files are run instead
+ *
+ * Without --seconds, FUZZ_SECONDS says how long; else it is one.
  */
 #include "fuzz.h"
 
@@ -132,7 +134,8 @@ static int run_file(const char *path)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = 1, seconds = 1, rounds = 0;
+    const char *wanted = getenv("FUZZ_SECONDS");
+    uint64_t seed = 1, seconds = wanted ? strtoull(wanted, NULL, 10) : 1, rounds = 0;
     for (; argc > 2 && argv[1][0] == '-'; argc -= 2, argv += 2) {
         if (strcmp(argv[1], "--seed") == 0)
             seed = strtoull(argv[2], NULL, 10);
