@@ -89,7 +89,8 @@ struct replica_request {
     enum toystore_status status;
     struct transfer_item *items; /* of a transfer */
     uint32_t *results;
-    uint32_t open;
+    struct cursor keys; /* of a sync: not looked at yet */
+    uint32_t open;      /* records or keys to come */
 };
 
 /* The view check, and mute, before everything. False: it was answered, or is parked. */

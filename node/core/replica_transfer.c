@@ -114,30 +114,74 @@ static void sync_committed(struct core *core, const struct core_event *event, st
     replica_request_free(core, request);
 }
 
-/* Commits are made in order, so one empty durable commit makes all before it durable. A mute owner
- * may have lost what it acknowledged and must not say otherwise. */
+/* Commits are made in order, so one empty durable commit makes all before it durable. */
+static void sync_commit(struct core *core, struct replica_request *request)
+{
+    struct batch nothing = {0};
+    disk_commit(core, &nothing, true, resume_to(sync_committed, request->handle, 0));
+}
+
+static void sync_next_key(struct core *core, struct replica_request *request);
+
+static void sync_loaded(struct core *core, const struct core_event *event, struct resume resume)
+{
+    struct replica_request *request = pool_get(&core->replica->requests, resume.handle);
+    if (event->status == 0) {
+        sync_next_key(core, request);
+        return;
+    }
+    RPC_REPLY(core, &request->origin, sync_reply, {.status = TOYSTORE_UNKNOWN});
+    replica_request_free(core, request);
+}
+
+/* A chunk that this owner has missed would count as durable here without being here. */
+static void sync_next_key(struct core *core, struct replica_request *request)
+{
+    struct slice key;
+    while (request->open > 0 && wire_get_BYTES(&request->keys, &key)) {
+        request->open--;
+        if (!key_is_immutable(key))
+            continue;
+        struct hash128 token = key_token(key);
+        disk_load(core, TOYSTORE_TOKENS, slice_of(token.bytes, sizeof token.bytes),
+                  resume_to(sync_loaded, request->handle, 0));
+        return;
+    }
+    sync_commit(core, request);
+}
+
+/* A mute owner may have lost what it acknowledged and must not say otherwise. */
+static enum toystore_status sync_check(struct core *core, const struct sync_request *sync)
+{
+    struct cursor cursor = cursor_of(sync->keys.items);
+    for (uint32_t i = 0; i < sync->keys.count; i++) {
+        struct slice key;
+        if (!wire_get_BYTES(&cursor, &key))
+            return TOYSTORE_INVALID;
+        if (view_partition(core, view_partition_of(core, key))->mute)
+            return TOYSTORE_MUTE;
+    }
+    return TOYSTORE_OK;
+}
+
 void replica_sync(struct core *core, const struct rpc_request *request)
 {
     struct sync_request sync;
-    if (!sync_request_decode(request->params, &sync)) {
+    enum toystore_status status = TOYSTORE_INVALID;
+    if (sync_request_decode(request->params, &sync))
+        status = sync_check(core, &sync);
+    if (status == TOYSTORE_INVALID) {
         rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed sync");
         return;
     }
-    struct cursor cursor = cursor_of(sync.keys.items);
-    for (uint32_t i = 0; i < sync.keys.count; i++) {
-        struct slice key;
-        if (!wire_get_BYTES(&cursor, &key)) {
-            rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed sync");
-            return;
-        }
-        if (view_partition(core, view_partition_of(core, key))->mute) {
-            RPC_REPLY(core, &request->origin, sync_reply, {.status = TOYSTORE_MUTE});
-            return;
-        }
+    if (status != TOYSTORE_OK) {
+        RPC_REPLY(core, &request->origin, sync_reply, {.status = status});
+        return;
     }
     struct replica_request *own = replica_request_new(core, request);
     if (own == NULL)
         return;
-    struct batch nothing = {0};
-    disk_commit(core, &nothing, true, resume_to(sync_committed, own->handle, 0));
+    own->keys = cursor_of(sync.keys.items);
+    own->open = sync.keys.count;
+    sync_next_key(core, own);
 }

@@ -39,6 +39,16 @@ static struct blob *sloppy_of(uint8_t session)
     return buf_take(&out);
 }
 
+static struct blob *chunk_of(uint64_t sequence)
+{
+    struct record record = {.has_register = true};
+    record.reg.version.checksum = version_checksum(&record.reg.version);
+    record.reg.version.op = (struct op_id){{{7}}, sequence};
+    struct buf out = {0};
+    record_encode(&out, &record);
+    return buf_take(&out);
+}
+
 static struct replica_reply put_key(struct slice key, struct blob *record, bool durable)
 {
     struct replica_reply reply = world_ask(
@@ -310,6 +320,25 @@ static void test_sync_makes_durable_unless_mute(void **state)
     buf_free(&keys);
 }
 
+static void test_sync_does_not_vouch_for_a_chunk_that_is_missing(void **state)
+{
+    (void)state;
+    struct slice chunk = slice_str(".toystore/chunks/0011/22");
+    struct buf keys = {0};
+    wire_put_BYTES(&keys, KEY);
+    wire_put_BYTES(&keys, chunk);
+    struct sync_request request = {{2, buf_slice(&keys)}};
+    struct sync_reply reply;
+    for (int there = 0; there < 2; there++) {
+        if (there)
+            transfer_from(1, chunk, chunk_of(1), false);
+        world_ask(1, 2, METHOD_SYNC, rpc_pack_sync_request(&request));
+        assert_true(sync_reply_decode(world.last.result, &reply));
+        assert_int_equal(reply.status, there ? TOYSTORE_OK : TOYSTORE_UNKNOWN);
+    }
+    buf_free(&keys);
+}
+
 static void test_settled_by_message_and_by_the_second_of_two(void **state)
 {
     (void)state;
@@ -440,12 +469,7 @@ static void test_immutable_keys(void **state)
 {
     (void)state;
     struct slice chunk = slice_str(".toystore/chunks/0011/22");
-    struct record record = {.has_register = true};
-    record.reg.version.checksum = version_checksum(&record.reg.version);
-    record.reg.version.op = (struct op_id){{{7}}, 1};
-    struct buf bytes = {0};
-    record_encode(&bytes, &record);
-    struct blob *first = buf_take(&bytes);
+    struct blob *first = chunk_of(1);
     assert_int_equal(transfer_from(3, chunk, blob_ref(first), false), TOYSTORE_OK);
     size_t commits = disks[2].commits;
     assert_int_equal(transfer_from(3, chunk, blob_ref(first), false), TOYSTORE_OK);
@@ -477,6 +501,7 @@ int main(void)
         TEST(a_full_disk_and_a_broken_one_are_told),
         TEST(durable_only_where_asked_and_for_layouts),
         TEST(sync_makes_durable_unless_mute),
+        TEST(sync_does_not_vouch_for_a_chunk_that_is_missing),
         TEST(settled_by_message_and_by_the_second_of_two),
         TEST(transfer_stores_and_refuses),
         TEST(only_owners_give_registers),
