@@ -142,12 +142,14 @@ static void drop_work(struct core *core, struct replica_work *work)
     if (!suspect)
         return;
     if (work->damaged) {
-        /* Who does not answer now may have it: then it stays UNKNOWN, and this node mute. */
+        /* What was chosen, F sources show. Where there are not so many, who does not answer now may
+         * have it: then it stays UNKNOWN, and this node mute. */
         unsigned others = hold->electorate.member_count - 1;
-        work->drop = (unsigned)__builtin_popcount(hold->sources) >= others;
+        work->drop =
+            hold->mode == HOLD_RECOVER || (unsigned)__builtin_popcount(hold->sources) >= others;
         hold->failed = hold->failed || !work->drop;
         if (work->drop)
-            core_log(core, LOG_ERROR, "\"%.*s\" is lost: no owner has a good copy",
+            core_log(core, LOG_ERROR, "\"%.*s\" was damaged, and no other owner has it",
                      (int)min_size(work->key.size, 200), (const char *)work->key.data);
         return;
     }
