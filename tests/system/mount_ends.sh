@@ -80,6 +80,10 @@ cat "$c/f" >/dev/null 2>"$work/error" && fail "cat without a quorum succeeded"
 grep -q "No such file" "$work/error" && fail "a lost quorum reads as a missing file"
 took=$(($(now_ms) - start))
 [ $took -lt 60000 ] || fail "five failing commands took $took ms"
+# A signal ends a command that waits, at once.
+start=$(now_ms)
+timeout -s KILL 1 cat "$c/f" >/dev/null 2>&1
+[ $(($(now_ms) - start)) -lt 2500 ] || fail "a killed command waits on: $(($(now_ms) - start)) ms"
 start_node 2
 wait_for 30 eval "echo again >'$c/f'" || fail "writes do not work again with two of three"
 [ "$(cat "$c/f")" = again ] || fail "read after the quorum is back: $(cat "$c/f")"
