@@ -65,6 +65,7 @@ void fs_drain(struct fs *fs, void (*done)(void *arg), void *arg)
         link = content->link.next;
         content_unref(content);
     }
+    parents_flush(fs);
     drained_one(drain, 0);
 }
 

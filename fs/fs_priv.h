@@ -226,6 +226,7 @@ void content_publish_later(struct content *content, unsigned ms);
 void parent_touch(struct fs *fs, struct slice key); /* an entry of `key`'s parent has changed */
 void parent_check(struct fs *fs, struct slice key); /* a name was made: is its parent there? */
 int64_t parent_touched(struct fs *fs, struct slice directory); /* when, here; 0: not lately */
+void parents_flush(struct fs *fs); /* puts the times that wait now */
 void parents_free(struct fs *fs);
 struct toystore_attributes fresh_attributes(struct node *parent, mode_t mode,
                                             struct fs_caller caller, int64_t now_ns);

@@ -64,7 +64,7 @@ static void moved_here(struct renaming *renaming)
         node_rename(node, renaming->to);
         node_expire(node);
         struct content *content = node->content;
-        if (content && !content->reference)
+        if (content && !content->reference && op_equal(&content->name_op, &renaming->source.op))
             content->name_op = renaming->linked;
     }
     if (renaming->target.kind == TOYSTORE_REFERENCE)
@@ -210,6 +210,28 @@ static void put_link(struct renaming *renaming)
 
 /* ---- what stands there ---- */
 
+/* The new name is the file's already: by our own put, or by a rename that was interrupted. A copy
+ * that has been written to since is nobody's to overwrite: then both names stay. */
+static void target_ours(struct renaming *renaming, const struct seen *seen)
+{
+    const struct seen *source = &renaming->source;
+    if (op_equal(&seen->op, &renaming->linked)) {
+        put_link(renaming);
+        return;
+    }
+    bool same = seen->kind == source->kind &&
+                (seen->kind == TOYSTORE_REFERENCE ||
+                 slice_equal(blob_slice(seen->value), blob_slice(source->value)));
+    if (!same) {
+        end(renaming, -EBUSY);
+        return;
+    }
+    if (op_none(&renaming->linked))
+        renaming->target.kind = TOYSTORE_TOMBSTONE;
+    renaming->linked = seen->op;
+    bury_source(renaming);
+}
+
 static void target_seen(void *arg, int error, const struct seen *seen)
 {
     struct renaming *renaming = arg;
@@ -220,22 +242,20 @@ static void target_seen(void *arg, int error, const struct seen *seen)
         put_link(renaming);
         return;
     }
-    bool ours = error == 0 && op_equal(&seen->file, &renaming->source.file);
+    if (error == 0 && op_equal(&seen->file, &renaming->source.file)) {
+        target_ours(renaming, seen);
+        return;
+    }
     if (error == 0 && seen->kind == TOYSTORE_DIRECTORY)
         error = -EISDIR;
-    if (error == 0 && renaming->no_replace && !ours)
+    if (error == 0 && renaming->no_replace)
         error = -EEXIST;
     if (error < 0) {
         end(renaming, error);
         return;
     }
-    if (ours) { /* two names that an interrupted rename left, or our own put: go on from there */
-        renaming->linked = seen->op;
-        renaming->target.kind = TOYSTORE_TOMBSTONE;
-    } else {
-        renaming->linked = (struct toystore_op){0};
-        take(&renaming->target, seen);
-    }
+    renaming->linked = (struct toystore_op){0};
+    take(&renaming->target, seen);
     put_link(renaming);
 }
 
@@ -244,20 +264,47 @@ static void look_target(struct renaming *renaming)
     look(renaming->fs, renaming->to, target_seen, renaming);
 }
 
+/* Somebody else has unlinked the old name, or moved it elsewhere: only one of us can. What stood at
+ * the new name stands there again. */
+static void undone(void *arg, const struct toystore_result *result)
+{
+    (void)result; /* written to meanwhile: then it stays */
+    end(arg, -ENOENT);
+}
+
+static void undo(struct renaming *renaming)
+{
+    const struct seen *target = &renaming->target;
+    bool absent = target->kind == TOYSTORE_TOMBSTONE;
+    struct toystore_request request = {
+        .type = TOYSTORE_PUT,
+        .key = bytes_of(renaming->to),
+        .condition = TOYSTORE_IF_MATCH,
+        .match = &renaming->linked,
+        .match_count = 1,
+        .exclusive = true,
+        .change = absent ? TOYSTORE_DELETE : TOYSTORE_SET,
+        .kind = target->kind,
+        .attributes = target->attributes,
+        .extra = bytes_of(blob_slice(target->extra)),
+    };
+    if (!absent && target->kind != TOYSTORE_REFERENCE)
+        request.value = bytes_of(blob_slice(target->value));
+    request.attributes.file = target->file;
+    fs_submit(renaming->fs, &request, undone, renaming);
+}
+
 static void source_seen(void *arg, int error, const struct seen *seen)
 {
     struct renaming *renaming = arg;
     bool linked_before = !op_none(&renaming->linked);
-    if (error == -ENOENT && linked_before) { /* somebody else took the old name away */
-        moved_here(renaming);
+    bool taken = error == -ENOENT || (error == 0 && !op_equal(&seen->file, &renaming->source.file));
+    if (linked_before && taken) {
+        undo(renaming);
         return;
     }
     if (error == 0 && seen->kind == TOYSTORE_DIRECTORY)
         error = -EXDEV;
-    if (error == 0 && linked_before && !op_equal(&seen->file, &renaming->source.file)) {
-        moved_here(renaming);
-        return;
-    }
     if (error < 0) {
         end(renaming, error);
         return;

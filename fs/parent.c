@@ -92,6 +92,18 @@ void parent_touch(struct fs *fs, struct slice key)
         parent->timer = fs->face.after(fs->face.arg, TOUCH_DELAY_MS, touch_due, parent);
 }
 
+void parents_flush(struct fs *fs)
+{
+    MAP_EACH(entry, &fs->parents)
+    {
+        struct parent *parent = entry->value;
+        if (parent->timer == 0)
+            continue;
+        fs->face.cancel(fs->face.arg, parent->timer);
+        touch_due(parent); /* answered later: the map does not change here */
+    }
+}
+
 /* ---- is it still there? ---- */
 
 enum { CHECK_TRIES = 20 };

@@ -399,6 +399,37 @@ static void renamed_files_keep_their_handles(void **state)
     assert_string_equal(cat(b, "new"), "x");
 }
 
+/* Two mounts move one file at once, over something: one succeeds, nothing else is lost. */
+static int move_errors[2];
+
+static void note_move(void *arg, const struct fs_answer *answer)
+{
+    *(int *)arg = answer->error;
+}
+
+static void one_of_two_renames_wins(void **state)
+{
+    (void)state;
+    store.shuffled = true;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        prng_seed(&store.prng, seed);
+        echo(a, "text", "f", O_TRUNC);
+        echo(a, "other", "to0", O_TRUNC);
+        fs_rename(a, FS_ROOT, "f", FS_ROOT, "to0", 0, note_move, &move_errors[0]);
+        fs_rename(b, FS_ROOT, "f", FS_ROOT, "to1", 0, note_move, &move_errors[1]);
+        pump();
+        pass_ms(100);
+        assert_string_equal(cat(c, "f"), "(none)");
+        assert_true((move_errors[0] == 0) != (move_errors[1] == 0));
+        assert_string_equal(cat(c, "to0"), move_errors[0] == 0 ? "text" : "other");
+        assert_string_equal(cat(c, "to1"), move_errors[1] == 0 ? "text" : "(none)");
+        for (unsigned i = 0; i < 2; i++) {
+            fs_unlink(a, FS_ROOT, i ? "to1" : "to0", keep, NULL);
+            ended();
+        }
+    }
+}
+
 static void unlinked_files_are_read_on(void **state)
 {
     (void)state;
@@ -709,6 +740,7 @@ int main(void)
         TEST(a_small_file_that_grows_becomes_a_reference),
         TEST(a_chunk_that_cannot_be_stored_is_told),
         TEST(renamed_files_keep_their_handles),
+        TEST(one_of_two_renames_wins),
         TEST(unlinked_files_are_read_on),
         TEST(a_remote_unlink_is_not_undone_by_a_close),
         TEST(directories_come_and_go),
