@@ -28,6 +28,7 @@ enum {
     SIBLINGS_MAX = 32,            /* sloppy siblings that a client's put may leave on a key */
 
     REPLICA_TIMEOUT_MS = 1000, /* one request to one replica */
+    FETCH_TIMEOUT_MS = 5000,   /* one Fetch: some MiB over a slow line */
     PUT_DEADLINE_MS = 5000,
     GET_DEADLINE_MS = 5000,
     SILENT_MS = 200, /* a peer with an open request and no word ranks last */

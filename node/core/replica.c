@@ -208,6 +208,9 @@ static void replica_token_loaded(struct core *core, const struct core_event *eve
         op->had = true;
         op->marked = memcmp(&op->digest_before, &mark, sizeof mark) == 0;
     }
+    if (!op->marked)
+        core_log(core, LOG_ERROR, "the stored copy of \"%.*s\" is damaged",
+                 (int)min_size(op->work.key.size, 200), (const char *)op->work.key.data);
     move_on_damage(core, op->work.key);
     replica_work(core, op);
 }
@@ -219,8 +222,6 @@ static void replica_damaged(struct core *core, struct replica_op *op)
     op->work.entry = (struct entry){0};
     op->work.record = (struct record){0};
     op->token_id = key_token(op->work.key);
-    core_log(core, LOG_ERROR, "the stored copy of \"%.*s\" is damaged",
-             (int)min_size(op->work.key.size, 200), (const char *)op->work.key.data);
     disk_load(core, TOYSTORE_TOKENS, slice_of(op->token_id.bytes, sizeof op->token_id.bytes),
               resume_to(replica_token_loaded, op->handle, 0));
 }

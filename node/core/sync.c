@@ -296,8 +296,8 @@ static void sync_fetch(struct core *core, struct sync *sync)
                                    .purpose = sync->purpose,
                                    .tokens = {(uint32_t)count, buf_slice(&tokens)}});
     buf_free(&tokens);
-    rpc_call(core, sync->from, METHOD_FETCH, params, REPLICA_TIMEOUT_MS, fetch_answered,
-             sync->handle, 0);
+    rpc_call(core, sync->from, METHOD_FETCH, params, FETCH_TIMEOUT_MS, fetch_answered, sync->handle,
+             0);
 }
 
 /* The next key that differs, or false: none is known yet. */
