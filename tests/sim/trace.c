@@ -7,12 +7,17 @@
 
 #include "wire/frame.h"
 
-static const char *const event_names[] = {"tick",     "opened",   "closed", "frame",
-                                          "datagram", "resolved", "loaded", "committed",
-                                          "scanned",  "call",     "leave"};
-static const char *const action_names[] = {"connect", "close",  "send", "datagram", "resolve",
-                                           "load",    "commit", "scan", "reply",    "member",
-                                           "ready",   "log",    "stop"};
+static const char *const event_names[] = {
+    [EVENT_TICK] = "tick",     [EVENT_OPENED] = "opened",       [EVENT_CLOSED] = "closed",
+    [EVENT_FRAME] = "frame",   [EVENT_DATAGRAM] = "datagram",   [EVENT_RESOLVED] = "resolved",
+    [EVENT_LOADED] = "loaded", [EVENT_COMMITTED] = "committed", [EVENT_SCANNED] = "scanned",
+    [EVENT_ROOM] = "room",     [EVENT_CALL] = "call",           [EVENT_LEAVE] = "leave"};
+static const char *const action_names[] = {
+    [ACTION_CONNECT] = "connect",   [ACTION_CLOSE] = "close",     [ACTION_SEND] = "send",
+    [ACTION_DATAGRAM] = "datagram", [ACTION_RESOLVE] = "resolve", [ACTION_LOAD] = "load",
+    [ACTION_COMMIT] = "commit",     [ACTION_SCAN] = "scan",       [ACTION_ROOM] = "room",
+    [ACTION_REPLY] = "reply",       [ACTION_MEMBER] = "member",   [ACTION_READY] = "ready",
+    [ACTION_LOG] = "log",           [ACTION_STOP] = "stop"};
 
 static void hash_u64(struct sim *sim, uint64_t value)
 {
