@@ -35,7 +35,8 @@ struct ask_put {
     struct op name; /* the op */
     bool maybe;     /* an accept with this op may be somewhere */
     bool sloppy_may, foreign_op;
-    unsigned taken; /* coordinators that have the op, or may */
+    struct op_id caller_op; /* sequence 0: the caller named none */
+    unsigned taken;         /* coordinators that have the op, or may */
     unsigned renames;
     struct given given[ELECTORATE_MAX];
     unsigned given_count;
@@ -109,7 +110,8 @@ static bool any_open(const struct ask_put *put)
 
 struct tried {
     struct list link;
-    struct op op;
+    struct op_id id; /* as the caller names it */
+    struct op op;    /* as it went on its way: another one after TOO-LATE */
 };
 
 static struct slice op_key(const struct op_id *id, uint8_t bytes[SESSION_SIZE + 8])
@@ -119,21 +121,25 @@ static struct slice op_key(const struct op_id *id, uint8_t bytes[SESSION_SIZE + 
     return slice_of(bytes, SESSION_SIZE + 8);
 }
 
-/* A retry must carry the first attempt's time and era, or it could be applied twice. */
-static void tried_remember(struct coord *coord, const struct op *op)
+/* A retry must carry the first attempt's name, time and era, or it could be applied twice. */
+static void tried_remember(struct coord *coord, const struct op_id *id, const struct op *op)
 {
     uint8_t bytes[SESSION_SIZE + 8];
-    struct slice key = op_key(&op->id, bytes);
-    if (map_get(&coord->tried, key))
+    struct slice key = op_key(id, bytes);
+    struct tried *before = map_get(&coord->tried, key);
+    if (before) {
+        before->op = *op;
         return;
+    }
     if (coord->tried.count >= COORD_TRIED_MAX) {
         struct tried *oldest = container_of(coord->tried_order.next, struct tried, link);
         list_remove(&oldest->link);
         uint8_t old[SESSION_SIZE + 8];
-        map_remove(&coord->tried, op_key(&oldest->op.id, old));
+        map_remove(&coord->tried, op_key(&oldest->id, old));
         free(oldest);
     }
     struct tried *tried = base_alloc(sizeof *tried);
+    tried->id = *id;
     tried->op = *op;
     list_push_back(&coord->tried_order, &tried->link);
     map_put(&coord->tried, key, tried);
@@ -183,9 +189,12 @@ static void ask_end(struct core *core, struct operation *operation)
 static void finish(struct core *core, struct ask_put *put, struct toystore_result *result)
 {
     operation_answer(core, &put->op, toystore_status_word(result->status));
-    if (put->foreign_op &&
-        (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED))
-        tried_remember(core->coord, &put->name);
+    if (put->caller_op.sequence &&
+        (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED)) {
+        tried_remember(core->coord, &put->caller_op, &put->name);
+        if (!op_id_equal(&put->caller_op, &put->name.id))
+            tried_remember(core->coord, &put->name.id, &put->name);
+    }
     result->op = op_to_public(put->name.id);
     result->message = "";
     put->done(core, put->done_handle, result);
@@ -602,7 +611,7 @@ void ask_put(struct core *core, const struct toystore_request *request,
     put->name.id.session = core->session;
     if (request->op.sequence) {
         put->foreign_op = true;
-        put->name.id = op_from_public(request->op);
+        put->name.id = put->caller_op = op_from_public(request->op);
         const struct op *tried = tried_find(core->coord, &put->name.id);
         if (tried)
             put->name = *tried;
