@@ -12,6 +12,7 @@ struct move *move_new(struct core *core)
     move->version = 1;
     move_holds_init(move);
     move_recover_init(move);
+    move_give_init(move);
     return move;
 }
 
@@ -23,6 +24,7 @@ void move_free(struct move *move)
     move_holders_free(move);
     move_holds_free(move);
     move_recover_free(move);
+    move_give_free(move);
     free(move);
 }
 
@@ -91,6 +93,7 @@ static void step(struct core *core, struct timer *timer)
     move_recover(core);
     move_hold(core);
     move_tell(core);
+    move_give(core);
 }
 
 void move_wake(struct core *core)

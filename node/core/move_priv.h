@@ -12,6 +12,7 @@ enum {
     HOLDS_MAX = 32,          /* partitions being taken at once */
     HOLD_RETRY_MS = 300,     /* a taking that failed is tried again after */
     TAKES_MAX = 4096,        /* records being taken at once, of all partitions */
+    GIVE_RETRY_MS = 1000,    /* partitions to give up are looked for again after */
     RAISES_MAX = 1024,       /* Raise requests of others being served */
     RECOVER_RETRY_MS = 300   /* owners that were not ready are asked again after */
 };
@@ -42,6 +43,7 @@ struct approval {
 };
 
 struct recover;
+struct give;
 
 struct move {
     struct timer step;
@@ -68,6 +70,11 @@ struct move {
     struct approval *approvals; /* a partition */
     uint64_t recover_at_us;
     struct pool raises;
+    /* move_give.c */
+    struct give *give; /* the partition being given up */
+    uint64_t give_attempts, give_at_us;
+    uint32_t give_cursor;
+    struct pool give_keys;
 };
 
 /* move.c */
@@ -84,6 +91,10 @@ bool move_everybody_holds(struct core *core, uint32_t partition);
 void move_hold(struct core *core); /* begins what is due */
 void move_holds_init(struct move *move);
 void move_holds_free(struct move *move);
+/* move_give.c */
+void move_give(struct core *core); /* begins with the next partition, if there is one */
+void move_give_init(struct move *move);
+void move_give_free(struct move *move);
 /* move_recover.c */
 void move_recover(struct core *core);
 bool move_approved(const struct core *core, uint32_t partition);

@@ -87,6 +87,9 @@ void view_note_held(struct core *core, const struct view_held *held, size_t coun
 bool view_reachable(const struct core *core, uint32_t partition, node_id id);
 void view_note_mute(struct core *core, uint32_t partition, node_id id);
 
+/* Has a newer view been heard of that is not in force here yet? */
+bool view_learning(const struct core *core);
+
 /* Layout N by number, when this node knows it. */
 const struct layout *view_layout(const struct core *core, uint32_t number);
 /* The founder's: layout 1 is chosen by being written, and held. */

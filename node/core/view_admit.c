@@ -133,6 +133,12 @@ enum admit view_admit(struct core *core, uint32_t partition, const struct view *
     return ADMIT_PARKED;
 }
 
+bool view_learning(const struct core *core)
+{
+    const struct views *views = core->views;
+    return views->fetch.running || views->installs.count != 0 || !list_empty(&views->waiting);
+}
+
 void view_adopt(struct core *core, uint32_t partition, const struct view *theirs, node_id from,
                 unsigned timeout_ms, view_done_fn *done, uint64_t handle)
 {
