@@ -1,7 +1,13 @@
 #include "base/hash.h"
 
+#if defined(__x86_64__)
+#include <xxhash.h>
+/* Chooses by the processor: twice as fast on large values as what the compiler may assume. */
+#include <xxh_x86dispatch.h>
+#else
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#endif
 
 uint64_t hash64(struct slice bytes)
 {
