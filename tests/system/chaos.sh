@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# chaos.sh [SECONDS [SEED [NODES]]]: nodes are killed, paused, stopped and started again in an order
+# chaos.sh [SECONDS [SEED [NODES]]]: nodes are killed, paused, stopped, cut off and back in an order
 # that the seed draws, a minority at a time and now and then all at once, while clients write; then
 # nothing acknowledged is missing, and no condition had two winners (register_load.py).
 args=("$@")
@@ -16,14 +16,19 @@ pid_of[load]=$!
 declare -A down=()
 pick_up() { echo $((RANDOM % nodes + 1)); }
 bring_back() { # I
-    if [ "${down[$1]}" = paused ]; then kill -CONT "${pid_of[$1]}"; else start_node "$1"; fi
+    case ${down[$1]} in
+    paused) kill -CONT "${pid_of[$1]}" ;;
+    cut) uncut "$1" ;;
+    *) start_node "$1" ;;
+    esac
     unset "down[$1]"
 }
 take_down() { # I
-    case $((RANDOM % 3)) in
+    case $((RANDOM % 4)) in
     0) kill_node "$1" && down[$1]=killed ;;
     1) kill -STOP "${pid_of[$1]}" && down[$1]=paused ;;
     2) stop_node "$1" || fail "node $1 did not end well"; down[$1]=stopped ;;
+    3) cut "$1" && down[$1]=cut ;;
     esac
 }
 end=$(($(now_ms) + seconds * 1000))
