@@ -25,7 +25,7 @@ struct test_node {
     struct core *core;
     struct toystore_store *store;
     struct actions actions;
-    unsigned life;
+    unsigned life, boots;
     bool up, paused, ready;
 };
 
@@ -339,7 +339,7 @@ static void boot(unsigned node)
     config.rpc = config.gossip = address_of(node);
     snprintf(config.name, sizeof config.name, "n%u", node);
     snprintf(config.cluster_name, sizeof config.cluster_name, "scenario");
-    snprintf(config.boot_id, sizeof config.boot_id, "boot");
+    snprintf(config.boot_id, sizeof config.boot_id, "boot %u", own->boots);
     snprintf(config.seeds[0], sizeof config.seeds[0], "first:%d", PORT);
     own->up = true;
     own->paused = own->ready = false;
@@ -364,6 +364,12 @@ void cluster_kill(unsigned node)
 
 void cluster_restart(unsigned node)
 {
+    boot(node);
+}
+
+void cluster_restart_machine(unsigned node)
+{
+    cluster.nodes[node].boots++;
     boot(node);
 }
 
@@ -527,21 +533,39 @@ static bool at_rest(void)
     return true;
 }
 
-void cluster_start(unsigned count)
+static void run_until_at_rest(void)
 {
-    char error[200];
-    cluster = (struct cluster){.count = count, .now_us = 1000000};
-    for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(store_memory.open(NULL, error, sizeof error, &cluster.nodes[i].store), 0);
-        cluster.nodes[i].up = false;
-    }
-    for (unsigned i = 0; i < count; i++)
-        boot(i);
     for (unsigned waited = 0; !at_rest(); waited += 50) {
         assert_true(waited < 60000);
         cluster_run_ms(50);
     }
+}
+
+static void open_store(unsigned node)
+{
+    char error[200];
+    assert_int_equal(store_memory.open(NULL, error, sizeof error, &cluster.nodes[node].store), 0);
+}
+
+void cluster_start(unsigned count)
+{
+    cluster = (struct cluster){.count = count, .now_us = 1000000};
+    for (unsigned i = 0; i < count; i++)
+        open_store(i);
+    for (unsigned i = 0; i < count; i++)
+        boot(i);
+    run_until_at_rest();
     cluster_run_ms(1000); /* leaders */
+}
+
+unsigned cluster_join(void)
+{
+    unsigned node = cluster.count++;
+    assert_true(node < CLUSTER_MAX);
+    open_store(node);
+    boot(node);
+    run_until_at_rest();
+    return node;
 }
 
 void cluster_stop(void)

@@ -18,6 +18,8 @@ enum { CLUSTER_MAX = 8 };
 /* `count` storing nodes that have joined one layout and are at rest. */
 void cluster_start(unsigned count);
 void cluster_stop(void);
+/* One more storing node; runs until its layout alone is live. Returns its number. */
+unsigned cluster_join(void);
 
 void cluster_run_ms(unsigned ms);
 uint64_t cluster_now_us(void);
@@ -32,6 +34,8 @@ const struct toystore_result *cluster_answer(void);
 /* kill -9, and a start with what the store has. */
 void cluster_kill(unsigned node);
 void cluster_restart(unsigned node);
+/* The same after a power loss that took nothing, which the node cannot know. */
+void cluster_restart_machine(unsigned node);
 /* SIGSTOP and SIGCONT: what arrives meanwhile waits. */
 void cluster_pause(unsigned node);
 void cluster_continue(unsigned node);
