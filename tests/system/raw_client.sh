@@ -61,3 +61,16 @@ printf '\x94\x00\x0d\xadCoordinateGet\xdd\x05\xf5\xe1\x00' >&9
 exec 9>&-
 call '\x94\x00\x0e\xadCoordinateGet\x91\xa9users/bob'
 says "from the mount"
+
+# A file in chunks is one value up to 1 MiB; beyond, its size is told.
+head -c 500000 /dev/urandom >"$work/half"
+cp "$work/half" "$work/toy/half" && cat "$work/half" "$work/half" "$work/half" >"$work/toy/large"
+exec 9<>"/dev/tcp/$(host 1)/3001"
+printf '\x94\x00\x0f\xadCoordinateGet\x91\xa4half' >&9
+# 4 bytes of the frame, a map's head, found, true, "value", and the head of 500000 bytes stand before.
+timeout 10 head -c 500023 <&9 | tail -c 500000 >"$answer"
+exec 9>&-
+cmp -s "$answer" "$work/half" || fail "a file in chunks does not come back whole"
+call '\x94\x00\x10\xadCoordinateGet\x91\xa5large'
+says TOO-LARGE
+says 1500000
