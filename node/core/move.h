@@ -24,7 +24,5 @@ void move_handle_raise(struct core *core, const struct rpc_request *request);
 bool move_peer_holds(const struct core *core, node_id id, uint32_t partition);
 /* A stored record of this key was found damaged: the key (n = 1) or the partition recovers. */
 void move_on_damage(struct core *core, struct slice key);
-/* Layout changes asked for by people. */
-void move_want_weight(struct core *core, node_id id, uint32_t weight);
 
 #endif

@@ -12,6 +12,7 @@ static void wait_free(struct core *core, struct view_wait *wait)
     timer_cancel(core, &wait->timer);
     list_remove(&wait->link);
     blob_unref(&wait->request.frame);
+    core->views->parked -= wait->parked;
     pool_delete(&core->views->waits, wait->self);
 }
 
@@ -121,12 +122,15 @@ enum admit view_admit(struct core *core, uint32_t partition, const struct view *
         return ADMIT_STALE;
     if (view_at_least(&mine, theirs))
         return ADMIT_OK;
-    struct view_wait *wait = wait_new(core, partition, theirs, request->from, VIEW_PARK_MS);
+    struct view_wait *wait = NULL;
+    if (core->views->parked < VIEW_PARKED_MAX)
+        wait = wait_new(core, partition, theirs, request->from, VIEW_PARK_MS);
     if (!wait) {
         rpc_fail(core, &request->origin, TOYSTORE_BUSY, "too many requests wait for a newer view");
         return ADMIT_PARKED;
     }
     wait->parked = true;
+    core->views->parked++;
     wait->request = *request;
     blob_ref(request->frame);
     wait_step(core, wait);
@@ -143,7 +147,7 @@ void view_adopt(struct core *core, uint32_t partition, const struct view *theirs
                 unsigned timeout_ms, view_done_fn *done, uint64_t handle)
 {
     struct view_wait *wait = wait_new(core, partition, theirs, from, timeout_ms);
-    assert(wait); /* askers are bounded by CALLS_MAX, below VIEW_WAITS_MAX */
+    assert(wait); /* askers are this node's own: calls, and partitions that it seeks to lead */
     wait->done = done;
     wait->handle = handle;
     timer_set(core, &wait->timer, core->now_us, wait_timer); /* never from inside */

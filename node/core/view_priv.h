@@ -5,12 +5,13 @@
 #include "core/core_priv.h"
 
 enum {
-    VIEW_LAYOUTS_MAX = 8,   /* layouts kept: the live ones, what comes, and where holds take from */
-    VIEW_WAITS_MAX = 65536, /* requests and askers that wait for a newer view */
-    VIEW_RETRY_MS = 50,     /* asks again for a layout that did not come */
-    VIEW_PARK_MS = 900,     /* a parked request is dropped after: its asker has given up */
-    MUTES_MAX = 4,          /* mute owners remembered per partition */
-    MUTE_MS = 500           /* for how long: then it is asked again */
+    VIEW_LAYOUTS_MAX = 8, /* layouts kept: the live ones, what comes, and where holds take from */
+    VIEW_PARKED_MAX = 65536, /* requests of others that wait for a newer view */
+    VIEW_WAITS_MAX = 262144, /* these, and askers of this node */
+    VIEW_RETRY_MS = 50,      /* asks again for a layout that did not come */
+    VIEW_PARK_MS = 900,      /* a parked request is dropped after: its asker has given up */
+    MUTES_MAX = 4,           /* mute owners remembered per partition */
+    MUTE_MS = 500            /* for how long: then it is asked again */
 };
 
 struct slot {
@@ -75,6 +76,7 @@ struct views {
     struct fetch fetch;
     struct pool waits, installs, raises, notings;
     struct list waiting; /* all waits, oldest first */
+    size_t parked;       /* of these, requests of others */
 };
 
 /* Makes a layout one of those that are known (not live yet); takes it. */
