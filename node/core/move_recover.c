@@ -271,8 +271,13 @@ void move_recover(struct core *core)
     uint32_t count = view_partition_count(core);
     if (move->recover || core->now_us < move->recover_at_us || !core->config.storing)
         return;
+    uint32_t patients = 0;
+    for (uint32_t i = 0; i < count; i++)
+        patients += is_patient(core, i);
+    if (patients == 0)
+        return;
     struct recover *recover = base_alloc(sizeof *recover);
-    recover->patients = base_alloc((count + 1) * sizeof *recover->patients);
+    recover->patients = base_alloc(patients * sizeof *recover->patients);
     for (uint32_t i = 0; i < count; i++) {
         if (!is_patient(core, i))
             continue;
@@ -281,10 +286,7 @@ void move_recover(struct core *core)
         view_electorate(core, i, 0, 0, &patient->electorate);
     }
     move->recover = recover;
-    if (recover->count == 0)
-        round_end(core);
-    else
-        ask_all(core);
+    ask_all(core);
 }
 
 /* ---- what was forgotten ---- */
