@@ -97,6 +97,20 @@ static void a_damaged_copy_is_taken_from_others(struct scene *scene)
     scene_get(scene, B, SCENE_ALWAYS);
 }
 
+/* PROTOCOL 7 Forgetting: a machine that lost power may have forgotten what it promised: it is mute
+ * until the others have noted a new epoch and it has taken from them. */
+static void a_machine_lost_power(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_power(scene, B);
+    scene_put(scene, A, "two", SCENE_ALWAYS);
+    scene_start(scene, B);
+    scene_rest(scene, 5000);
+    scene_get(scene, B, SCENE_ALWAYS);
+    scene_put(scene, A, "three", SCENE_ALWAYS);
+}
+
 const struct story stories[] = {
     {"put_led", put_led},
     {"if_absent_has_one_winner", if_absent_has_one_winner},
@@ -105,5 +119,6 @@ const struct story stories[] = {
     {"two_of_three_are_away", two_of_three_are_away},
     {"a_sloppy_put_finds_its_owners", a_sloppy_put_finds_its_owners},
     {"a_damaged_copy_is_taken_from_others", a_damaged_copy_is_taken_from_others},
+    {"a_machine_lost_power", a_machine_lost_power},
     {NULL, NULL},
 };
