@@ -65,7 +65,6 @@ void content_unref(struct content *content)
     blob_unref(&content->extra);
     free_names(content);
     free(content->pages);
-    free(content->unsynced);
     free(content);
     node_release(node);
 }

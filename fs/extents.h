@@ -34,6 +34,7 @@ struct segment {
     size_t *cached_bytes;     /* whose sum is here */
     struct list waiters;      /* who waits for the fetch or the sending */
     bool fetching;
+    bool synced; /* an fsync has covered it */
     bool page; /* a page of extents, not a chunk of bytes */
 };
 

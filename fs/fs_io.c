@@ -1,4 +1,4 @@
-/* fs_io: read, write, flush, fsync.
+/* fs_io: read, write, flush.
  *
  * A handle that gets a FLUSH before its first WRITE is a shell's redirection: bash, dash and awk
  * never look at the result of close, so each small WRITE reaches its quorum before it is answered.
@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-static bool writable(const struct handle *handle)
+bool handle_writable(const struct handle *handle)
 {
     return (handle->flags & O_ACCMODE) != O_RDONLY;
 }
@@ -225,8 +225,7 @@ static bool has_room(const struct fs *fs, const struct handle *handle)
     return fs->unsent < DIRTY_MAX || handle->content->unsent == 0;
 }
 
-/* A chunk that could not be stored takes all that was not published with it: told once, here. */
-static int take_failure(struct handle *handle)
+int handle_take_failure(struct handle *handle)
 {
     struct content *content = handle->content;
     int failed = content->failed;
@@ -250,7 +249,7 @@ static void write_now(struct writing *writing, struct slice data)
         return;
     }
     struct content *content = handle->content;
-    int failed = take_failure(handle);
+    int failed = handle_take_failure(handle);
     if (failed < 0) {
         write_end(writing, failed);
         return;
@@ -311,7 +310,7 @@ void fs_write(struct fs *fs, uint64_t id, uint64_t offset, struct slice data, in
               fs_done_fn *done, void *arg)
 {
     struct handle *handle = pool_get(&fs->handles, id);
-    if (handle == NULL || handle->content == NULL || !writable(handle)) {
+    if (handle == NULL || handle->content == NULL || !handle_writable(handle)) {
         answer_error(-EBADF, done, arg);
         return;
     }
@@ -373,7 +372,7 @@ void fs_flush(struct fs *fs, uint64_t id, fs_done_fn *done, void *arg)
         return;
     }
     struct content *content = handle->content;
-    if (content == NULL || !writable(handle)) {
+    if (content == NULL || !handle_writable(handle)) {
         answer_ok(done, arg);
         return;
     }
@@ -387,65 +386,10 @@ void fs_flush(struct fs *fs, uint64_t id, fs_done_fn *done, void *arg)
         answer_ok(done, arg);
         return;
     }
-    int failed = take_failure(handle);
+    int failed = handle_take_failure(handle);
     if (failed < 0) {
         answer_error(failed, done, arg);
         return;
     }
     content_publish(content, flushed, flushing_new(fs, handle, done, arg));
-}
-
-static void synced(void *arg, const struct toystore_result *result)
-{
-    struct flushing *flushing = arg;
-    if (result->status == TOYSTORE_OK)
-        flushing->content->unsynced_count = 0;
-    flush_end(flushing, error_of(result));
-}
-
-/* The file is published; now the quorum's disks: its name, its record, its new chunks. */
-static void sync_published(void *arg, int error)
-{
-    struct flushing *flushing = arg;
-    struct content *content = flushing->content;
-    if (error < 0 || content->unlinked) {
-        flush_end(flushing, error);
-        return;
-    }
-    size_t count = content->unsynced_count;
-    struct file_key *texts = base_alloc((count + 1) * sizeof *texts);
-    struct toystore_bytes *keys = base_alloc((count + 3) * sizeof *keys);
-    size_t used = 0;
-    keys[used++] = bytes_of(content->node->key);
-    if (content->reference) {
-        file_record_key(&texts[count], &content->file);
-        keys[used++] = bytes_of(file_key_slice(&texts[count]));
-    }
-    for (size_t i = 0; i < count; i++) {
-        chunk_key(&texts[i], &content->file, &content->unsynced[i]);
-        keys[used++] = bytes_of(file_key_slice(&texts[i]));
-    }
-    struct slice parent = key_parent_of(content->node->key);
-    if (parent.size)
-        keys[used++] = bytes_of(parent);
-    struct toystore_request request = {.type = TOYSTORE_SYNC, .keys = keys, .key_count = used};
-    request.key = keys[0];
-    fs_submit(flushing->fs, &request, synced, flushing);
-    free(texts);
-    free(keys);
-}
-
-void fs_fsync(struct fs *fs, uint64_t id, fs_done_fn *done, void *arg)
-{
-    struct handle *handle = pool_get(&fs->handles, id);
-    if (handle == NULL || handle->content == NULL) {
-        answer_error(handle ? -EINVAL : -EBADF, done, arg);
-        return;
-    }
-    int failed = writable(handle) ? take_failure(handle) : 0;
-    if (failed < 0) {
-        answer_error(failed, done, arg);
-        return;
-    }
-    content_publish(handle->content, sync_published, flushing_new(fs, handle, done, arg));
 }

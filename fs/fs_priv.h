@@ -92,8 +92,6 @@ struct content {
     bool unlinked;  /* nothing is published any more */
     bool given_up;  /* its creation failed and that was said; nothing new since */
     struct toystore_op file, name_op, record_op, made_from;
-    struct toystore_op *unsynced; /* chunks that no fsync has covered yet */
-    size_t unsynced_count, unsynced_capacity;
     struct blob *extra;  /* moves of the name */
     struct blob **names; /* of the file record */
     size_t name_count;
@@ -220,6 +218,10 @@ void fs_made_room(struct fs *fs, size_t bytes);
 /* Publishes the log as it stands now; `done` (may be NULL) when it is at its quorum, may come from
  * inside. */
 void content_publish(struct content *content, void (*done)(void *arg, int error), void *arg);
+bool handle_writable(const struct handle *handle);
+/* A chunk that could not be stored takes what was not published with it: told once, by who calls
+ * this; 0: nothing failed. */
+int handle_take_failure(struct handle *handle);
 void content_publish_later(struct content *content, unsigned ms);
 
 /* ---- parent.c: what a directory must know of its entries ---- */

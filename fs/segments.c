@@ -68,16 +68,6 @@ void segment_used(struct fs *fs, struct segment *segment)
 
 static void send_more(struct fs *fs);
 
-static void note_unsynced(struct content *content, const struct toystore_op *chunk)
-{
-    if (content->unsynced_count == content->unsynced_capacity) {
-        content->unsynced_capacity = max_size(16, content->unsynced_capacity * 2);
-        content->unsynced =
-            base_realloc(content->unsynced, content->unsynced_capacity * sizeof *content->unsynced);
-    }
-    content->unsynced[content->unsynced_count++] = *chunk;
-}
-
 static void sent(void *arg, const struct toystore_result *result)
 {
     struct send *send = arg;
@@ -88,8 +78,6 @@ static void sent(void *arg, const struct toystore_result *result)
     fs->sending--;
     if (error == 0) {
         segment->state = SEGMENT_STORED;
-        if (!segment->page)
-            note_unsynced(content, &segment->chunk);
         segment_used(fs, segment);
     } else {
         fs_log(fs, 1, "a chunk could not be stored: %s %s", toystore_status_word(result->status),

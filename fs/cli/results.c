@@ -44,9 +44,19 @@ void remote_request_encode(struct buf *out, const struct toystore_request *reque
     buf_free(&keys);
 }
 
+/* An item takes more bytes than this: a count alone makes nobody allocate. */
+enum { ITEM_SIZE_MIN = 32 };
+
+static bool fits(const struct wire_list *list)
+{
+    return list->count <= list->items.size / ITEM_SIZE_MIN;
+}
+
 static bool read_versions(struct remote_result *ret, const struct wire_list *list)
 {
     struct cursor cursor = cursor_of(list->items);
+    if (!fits(list))
+        return false;
     struct toystore_version *versions =
         arena_alloc(&ret->arena, list->count * sizeof(struct toystore_version));
     for (uint32_t i = 0; i < list->count; i++) {
@@ -70,6 +80,8 @@ static bool read_versions(struct remote_result *ret, const struct wire_list *lis
 static bool read_entries(struct remote_result *ret, const struct wire_list *list)
 {
     struct cursor cursor = cursor_of(list->items);
+    if (!fits(list))
+        return false;
     struct toystore_entry *entries =
         arena_alloc(&ret->arena, list->count * sizeof(struct toystore_entry));
     for (uint32_t i = 0; i < list->count; i++) {

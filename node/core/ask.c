@@ -12,12 +12,17 @@ static enum toystore_status check_keys(const struct toystore_request *request, c
 {
     if (request->type != TOYSTORE_SYNC)
         return key_check(slice_public(request->key), error, error_size);
+    size_t bytes = 0;
     for (size_t i = 0; i < request->key_count; i++) {
         enum toystore_status status = key_check(slice_public(request->keys[i]), error, error_size);
         if (status != TOYSTORE_OK)
             return status;
+        bytes += request->keys[i].size;
     }
-    return TOYSTORE_OK;
+    if (request->key_count <= SYNC_KEYS_MAX && bytes <= SYNC_BYTES_MAX)
+        return TOYSTORE_OK;
+    snprintf(error, error_size, "more keys than one request may make durable");
+    return TOYSTORE_TOO_LARGE;
 }
 
 static enum toystore_status check_words(const struct toystore_request *request, char *error,

@@ -110,6 +110,8 @@ static bool read_keys(struct arena *arena, const struct wire_list *list,
                       struct toystore_request *request)
 {
     struct cursor cursor = cursor_of(list->items);
+    if (list->count > SYNC_KEYS_MAX)
+        return false;
     struct toystore_bytes *keys = arena_alloc(arena, list->count * sizeof *keys + 1);
     for (uint32_t i = 0; i < list->count; i++) {
         struct slice key;

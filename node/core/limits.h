@@ -20,6 +20,8 @@ enum {
     TRANSFER_BYTES_MAX = 2 << 20, /* bytes of them, beyond the first */
     TREE_ITEMS_MAX = 512,         /* digests in one answer */
     TREE_BUCKETS = 64,            /* leaves of a partition's hash tree */
+    SYNC_KEYS_MAX = 16384,        /* keys in one request to make them durable */
+    SYNC_BYTES_MAX = 2 << 20,     /* bytes of them */
     LEAD_PARTITIONS_MAX = 512,    /* partitions in one Lead */
     LIST_ENTRIES_MAX = 1024,      /* entries in one answer of CoordinateList */
     ROUNDS_MAX = 64,              /* tries of one put, each with a higher ballot */

@@ -47,7 +47,8 @@ static struct {
     enum toystore_status put_fails; /* every put of a name ends so; OK: none does */
     enum toystore_status store_fails, get_fails;
     size_t puts, gets, stores, fetches;
-    struct prng prng; /* when set: answers come in any order */
+    size_t syncs, synced_chunks, synced_keys; /* requests, and what they named */
+    struct prng prng;                         /* when set: answers come in any order */
     bool shuffled;
 } store;
 
@@ -151,6 +152,18 @@ static void double_get(struct slice key, struct double_answer *answer)
     answer->has_version = true;
 }
 
+static void double_sync(const struct toystore_request *request)
+{
+    static const char chunks[] = ".toystore/chunks/";
+    store.syncs++;
+    for (size_t i = 0; i < request->key_count; i++) {
+        bool chunk = request->keys[i].size > sizeof chunks - 1 &&
+                     memcmp(request->keys[i].data, chunks, sizeof chunks - 1) == 0;
+        store.synced_chunks += chunk;
+        store.synced_keys += !chunk;
+    }
+}
+
 static int double_submit(void *arg, const struct toystore_request *request, toystore_done_fn *done,
                          void *done_arg)
 {
@@ -182,6 +195,8 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
         double_list(request, answer);
         break;
     case TOYSTORE_SYNC:
+        double_sync(request);
+        break;
     case TOYSTORE_ROOM:
         break;
     }

@@ -319,6 +319,34 @@ static void large_files_are_chunks_and_pages(void **state)
     free(bytes);
 }
 
+/* Each chunk once, whoever wrote it, and only once; the name and the record every time. */
+static void fsync_names_what_is_not_known_to_be_durable(void **state)
+{
+    (void)state;
+    size_t size = 5 << 20;
+    uint8_t *bytes = base_alloc(size);
+    fill(bytes, size, 1);
+    write_large(a, "big", bytes, size);
+    uint64_t handle = open_file(b, "big", O_RDWR);
+    fs_fsync(b, handle, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_int_equal(store.synced_chunks, store.stores);
+    assert_int_equal(store.synced_keys, 2);
+    size_t stores = store.stores;
+    fs_write(b, handle, size, slice_of(bytes, 300000), 0, keep, NULL);
+    assert_int_equal(ended(), 0);
+    fs_fsync(b, handle, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_true(store.stores > stores);
+    assert_int_equal(store.synced_chunks, store.stores);
+    fs_fsync(b, handle, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_int_equal(store.synced_chunks, store.stores);
+    assert_int_equal(store.syncs, 3);
+    release(b, handle);
+    free(bytes);
+}
+
 static void large_replacements_show_the_old_until_flushed(void **state)
 {
     (void)state;
@@ -736,6 +764,7 @@ int main(void)
         TEST(a_reader_follows_what_only_grows),
         TEST(exclusive_creates_have_one_winner),
         TEST(large_files_are_chunks_and_pages),
+        TEST(fsync_names_what_is_not_known_to_be_durable),
         TEST(large_replacements_show_the_old_until_flushed),
         TEST(a_small_file_that_grows_becomes_a_reference),
         TEST(a_chunk_that_cannot_be_stored_is_told),

@@ -1,0 +1,150 @@
+/* fs_sync: fsync: what an open file consists of becomes durable at its owners (DESIGN 6): its name,
+ * the directories above it, its record and pages, and its chunks that no fsync has covered yet.
+ *
+ * A chunk is marked once a SYNC that named it was answered, so that what is stored meanwhile is not
+ * taken for covered, and a file that was opened again is synced like one that was never closed.
+ * The keys of a large file go in several requests: all of them would outgrow a frame.
+ *
+ * Enters from ops.c; leaves to publish.c, then to submit.c. */
+#include "fs_priv.h"
+
+#include <stdlib.h>
+
+enum { SYNC_CHUNKS_MAX = 4096 };
+
+struct syncing {
+    struct fs *fs;
+    uint64_t handle;
+    struct content *content; /* a reference */
+    fs_done_fn *done;
+    void *arg;
+    struct segment **chunks; /* references: those that are to be synced */
+    size_t count, covered, asked;
+};
+
+static void sync_end(struct syncing *syncing, int error)
+{
+    struct handle *handle = pool_get(&syncing->fs->handles, syncing->handle);
+    if (error < 0 && handle)
+        handle->truncate_again = handle->truncates;
+    for (size_t i = 0; i < syncing->count; i++)
+        segment_unref(syncing->chunks[i]);
+    free(syncing->chunks);
+    struct fs_answer answer = {.error = error};
+    syncing->done(syncing->arg, &answer);
+    content_unref(syncing->content);
+    free(syncing);
+}
+
+/* What the published file is made of and may not be durable yet. */
+static void gather_chunks(struct syncing *syncing)
+{
+    const struct extents *extents = &syncing->content->base.extents;
+    const struct segment *last = NULL;
+    syncing->chunks = base_alloc((extents->count + 1) * sizeof(struct segment *));
+    for (size_t i = 0; i < extents->count; i++) {
+        struct segment *segment = extents->items[i].segment;
+        if (segment == last || segment->synced || op_none(&segment->chunk))
+            continue;
+        syncing->chunks[syncing->count++] = segment_ref(segment);
+        last = segment;
+    }
+}
+
+struct sync_keys {
+    struct toystore_bytes *keys;
+    struct file_key *texts;
+    size_t count, text_count;
+};
+
+static struct file_key *next_text(struct sync_keys *to)
+{
+    struct file_key *text = &to->texts[to->text_count++];
+    return text;
+}
+
+/* The name, its directories, the record and its pages: once, with the first chunks. */
+static void add_file(struct sync_keys *to, const struct content *content)
+{
+    struct slice key = content->node->key;
+    struct file_key *text;
+    for (; key.size > 0; key = key_parent_of(key))
+        to->keys[to->count++] = bytes_of(key);
+    if (!content->reference)
+        return;
+    text = next_text(to);
+    file_record_key(text, &content->file);
+    to->keys[to->count++] = bytes_of(file_key_slice(text));
+    for (size_t i = 0; i < content->page_count; i++) {
+        text = next_text(to);
+        page_key(text, &content->file, &content->pages[i].page);
+        to->keys[to->count++] = bytes_of(file_key_slice(text));
+    }
+}
+
+static void synced(void *arg, const struct toystore_result *result);
+
+static void sync_next(struct syncing *syncing)
+{
+    const struct content *content = syncing->content;
+    size_t chunks = min_size(syncing->count - syncing->covered, SYNC_CHUNKS_MAX);
+    size_t most = chunks + content->page_count + 1;
+    struct sync_keys to = {.keys =
+                               base_alloc((most + content->node->key.size + 1) * sizeof *to.keys),
+                           .texts = base_alloc(most * sizeof *to.texts)};
+    if (syncing->covered == 0)
+        add_file(&to, content);
+    for (size_t i = 0; i < chunks; i++) {
+        const struct segment *segment = syncing->chunks[syncing->covered + i];
+        struct file_key *text = next_text(&to);
+        chunk_key(text, &segment->file, &segment->chunk);
+        to.keys[to.count++] = bytes_of(file_key_slice(text));
+    }
+    syncing->asked = chunks;
+    struct toystore_request request = {
+        .type = TOYSTORE_SYNC, .key = to.keys[0], .keys = to.keys, .key_count = to.count};
+    fs_submit(syncing->fs, &request, synced, syncing);
+    free(to.keys);
+    free(to.texts);
+}
+
+static void synced(void *arg, const struct toystore_result *result)
+{
+    struct syncing *syncing = arg;
+    int error = error_of(result);
+    for (size_t i = 0; error == 0 && i < syncing->asked; i++)
+        syncing->chunks[syncing->covered++]->synced = true;
+    if (error < 0 || syncing->covered == syncing->count)
+        sync_end(syncing, error);
+    else
+        sync_next(syncing);
+}
+
+static void sync_published(void *arg, int error)
+{
+    struct syncing *syncing = arg;
+    if (error < 0 || syncing->content->unlinked) {
+        sync_end(syncing, error);
+        return;
+    }
+    gather_chunks(syncing);
+    sync_next(syncing);
+}
+
+void fs_fsync(struct fs *fs, uint64_t id, fs_done_fn *done, void *arg)
+{
+    struct handle *handle = pool_get(&fs->handles, id);
+    if (handle == NULL || handle->content == NULL) {
+        answer_error(handle ? -EINVAL : -EBADF, done, arg);
+        return;
+    }
+    int failed = handle_writable(handle) ? handle_take_failure(handle) : 0;
+    if (failed < 0) {
+        answer_error(failed, done, arg);
+        return;
+    }
+    struct syncing *syncing = base_alloc(sizeof *syncing);
+    *syncing = (struct syncing){
+        .fs = fs, .handle = id, .content = content_ref(handle->content), .done = done, .arg = arg};
+    content_publish(syncing->content, sync_published, syncing);
+}
