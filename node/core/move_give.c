@@ -49,6 +49,8 @@ static void give_end(struct core *core, struct give *give, unsigned pause_ms)
 /* Owner in no layout that is live or that was heard of, and everybody who is one holds. */
 static bool may_give(struct core *core, uint32_t partition)
 {
+    if (BROKEN(core, given_up_early))
+        return !layout_owns(view_newest(core), partition, core->id);
     return view_oldest(core) == view_newest(core) && !view_learning(core) &&
            !view_owner(core, partition, core->id) && move_everybody_holds(core, partition);
 }
@@ -277,7 +279,8 @@ void move_give(struct core *core)
 {
     struct move *move = core->move;
     uint32_t count = view_partition_count(core);
-    if (move->give || core->now_us < move->give_at_us || view_oldest(core) != view_newest(core))
+    bool moving = view_oldest(core) != view_newest(core) && !BROKEN(core, given_up_early);
+    if (move->give || core->now_us < move->give_at_us || moving)
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t partition = (move->give_cursor + i) % count;
@@ -287,13 +290,14 @@ void move_give(struct core *core)
         give->attempt = ++move->give_attempts;
         give->partition = partition;
         give->root = tree_root(core, partition);
-        give->owner_count = layout_owners(view_newest(core), partition, give->owners);
+        if (!BROKEN(core, given_up_early))
+            give->owner_count = layout_owners(view_newest(core), partition, give->owners);
         move->give_cursor = partition + 1;
         move->give = give;
         compare_next(core, give);
         return;
     }
-    move->give_at_us = core->now_us + GIVE_RETRY_MS * 1000;
+    move->give_at_us = core->now_us + (BROKEN(core, given_up_early) ? 0 : GIVE_RETRY_MS * 1000);
 }
 
 void move_give_init(struct move *move)
