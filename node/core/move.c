@@ -11,7 +11,7 @@ struct move *move_new(struct core *core)
     struct move *move = base_alloc(sizeof *move);
     move->version = 1;
     move_holds_init(move);
-    move_recover_init(move);
+    move_raises_init(move);
     move_give_init(move);
     return move;
 }
@@ -23,6 +23,7 @@ void move_free(struct move *move)
     blob_unref(&move->proposal);
     move_holders_free(move);
     move_holds_free(move);
+    move_raises_free(move);
     move_recover_free(move);
     move_give_free(move);
     free(move);

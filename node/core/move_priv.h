@@ -69,7 +69,7 @@ struct move {
     uint32_t *targets;       /* a partition: the epoch that it recovers under; 0: not asked yet */
     struct approval *approvals; /* a partition */
     uint64_t recover_at_us;
-    struct pool raises;
+    struct pool raises; /* of move_raise.c */
     /* move_give.c */
     struct give *give; /* the partition being given up */
     uint64_t give_attempts, give_at_us;
@@ -95,10 +95,12 @@ void move_holds_free(struct move *move);
 void move_give(struct core *core); /* begins with the next partition, if there is one */
 void move_give_init(struct move *move);
 void move_give_free(struct move *move);
+/* move_raise.c */
+void move_raises_init(struct move *move);
+void move_raises_free(struct move *move);
 /* move_recover.c */
 void move_recover(struct core *core);
 bool move_approved(const struct core *core, uint32_t partition);
-void move_recover_init(struct move *move);
 void move_recover_free(struct move *move);
 
 #endif
