@@ -182,13 +182,28 @@ static bool remembered(const struct record *base, const struct judge_put *put,
     return true;
 }
 
+/* Applied as a sloppy put, and replaced since by who had read it: not a second time. */
+static bool replaced(const struct record *base, const struct judge_put *put, struct judgement *ret)
+{
+    for (size_t i = 0; base->has_register && i < base->reg.version.cover_count; i++) {
+        const struct cover *cover = &base->reg.version.covers[i];
+        if (cover->sequence != put->op.id.sequence ||
+            session_compare(&cover->session, &put->op.id.session) != 0)
+            continue;
+        ret->verdict = VERDICT_ANSWERED;
+        ret->answer = TOYSTORE_OK;
+        return true;
+    }
+    return false;
+}
+
 void judge(struct arena *arena, const struct record *base, const struct judge_put *put,
            struct judgement *ret)
 {
     struct era born = base->has_register ? base->reg.born : put->era;
     uint64_t floor_us = base->has_register ? base->reg.floor : 0;
     *ret = (struct judgement){.floor_us = floor_us, .born = born};
-    if (!put->forgetful && remembered(base, put, ret))
+    if (!put->forgetful && (remembered(base, put, ret) || replaced(base, put, ret)))
         return;
     if ((base->has_register && put->op.time_us <= floor_us) || era_compare(put->op.era, born) < 0) {
         ret->verdict = VERDICT_TOO_LATE;
