@@ -209,7 +209,8 @@ static void finish_status(struct core *core, struct ask_put *put, enum toystore_
 /* Nobody has applied it, or somebody may. */
 static void finish_failed(struct core *core, struct ask_put *put)
 {
-    if (put->maybe || put->taken > 1 || any_open(put))
+    bool storing = put->op.state == ASK_SLOPPY; /* a sloppy put is under way, and may have stored */
+    if (put->maybe || put->taken > 1 || any_open(put) || storing)
         finish_status(core, put, TOYSTORE_INDETERMINATE);
     else if (put->last == TOYSTORE_NO_SPACE || put->last == TOYSTORE_IO)
         finish_status(core, put, put->last);
