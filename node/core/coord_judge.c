@@ -182,6 +182,25 @@ static bool remembered(const struct record *base, const struct judge_put *put,
     return true;
 }
 
+/* What stood there without this op: its own sloppy twin is no rival. Once the op is in the chain,
+ * recent hides the twin. */
+static struct record without_twin(struct arena *arena, const struct record *base,
+                                  const struct op_id *op)
+{
+    struct record seen = *base;
+    for (size_t i = 0; i < base->sloppy_count; i++) {
+        if (!op_id_equal(&base->sloppy[i].version.op, op))
+            continue;
+        size_t behind = base->sloppy_count - i - 1;
+        seen.sloppy = arena_alloc(arena, base->sloppy_count * sizeof *seen.sloppy);
+        memcpy(seen.sloppy, base->sloppy, i * sizeof *seen.sloppy);
+        memcpy(seen.sloppy + i, base->sloppy + i + 1, behind * sizeof *seen.sloppy);
+        seen.sloppy_count--;
+        break;
+    }
+    return seen;
+}
+
 /* Applied as a sloppy put, and replaced since by who had read it: not a second time. */
 static bool replaced(const struct record *base, const struct judge_put *put, struct judgement *ret)
 {
@@ -209,18 +228,19 @@ void judge(struct arena *arena, const struct record *base, const struct judge_pu
         ret->verdict = VERDICT_TOO_LATE;
         return;
     }
-    if (!condition_holds(base, put)) {
+    struct record seen = without_twin(arena, base, &put->op.id);
+    if (!condition_holds(&seen, put)) {
         refuse(arena, base, put, TOYSTORE_CONFLICT, ret);
         return;
     }
-    enum toystore_status status = judge_change(base, put, &ret->record.reg.version);
+    enum toystore_status status = judge_change(&seen, put, &ret->record.reg.version);
     if (status != TOYSTORE_OK) {
         refuse(arena, base, put, status, ret);
         return;
     }
     ret->verdict = VERDICT_APPLY;
     ret->answer = TOYSTORE_OK;
-    ret->created = record_absent(base) && ret->record.reg.version.kind != TOYSTORE_TOMBSTONE;
-    cover_named(arena, base, put, &ret->record.reg.version);
+    ret->created = record_absent(&seen) && ret->record.reg.version.kind != TOYSTORE_TOMBSTONE;
+    cover_named(arena, &seen, put, &ret->record.reg.version);
     chain(arena, base, put, TOYSTORE_OK, &ret->record);
 }
