@@ -296,7 +296,7 @@ static unsigned forward_ms(struct core *core, const struct ask_put *put,
     if (put->sloppy_may && !electorate_has(electorate, mask, QUORUM_ACCEPT))
         return (unsigned)min_u64(left, COORD_LOST_FORWARD_MS);
     if (put->sloppy_may)
-        return left / 2 + 1;
+        return (unsigned)min_u64(left / 2 + 1, COORD_SLOPPY_AFTER_MS);
     return left > 400 ? left - 100 : left;
 }
 

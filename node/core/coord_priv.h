@@ -15,6 +15,7 @@ enum {
     COORD_PAUSE_MS = 50,           /* between two passes over owners that do not answer */
     COORD_PAUSE_MS_MAX = 200,      /* where doubling stops */
     COORD_LOST_FORWARD_MS = 300,   /* to a coordinator that cannot reach a majority either */
+    COORD_SLOPPY_AFTER_MS = 3000,  /* of trying for a majority, where a put may do without */
     COORD_PATIENCE_MS = 1000       /* before a get or a put does without a quorum */
 };
 

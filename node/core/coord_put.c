@@ -175,6 +175,12 @@ void put_answer(struct core *core, struct coord_put *put, enum toystore_status s
 
 /* ---- attempts ---- */
 
+static void no_owner(struct core *core, struct timer *timer)
+{
+    struct coord_put *put = put_find(core, timer->handle);
+    put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_NOT_LEADER);
+}
+
 bool put_begin(struct core *core, struct coord_put *put)
 {
     tally_clear(&put->tally);
@@ -189,7 +195,8 @@ bool put_begin(struct core *core, struct coord_put *put)
     put->put.era = view_era(put->view);
     if (electorate_index(&put->tally.electorate, core->id) >= 0)
         return true;
-    put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_NOT_LEADER);
+    put->timer.handle = put->op.handle; /* not at once: a whole queue may answer so, in turn */
+    timer_set(core, &put->timer, core->now_us, no_owner);
     return false;
 }
 

@@ -110,7 +110,7 @@ void put_adopt(struct core *core, struct operation *operation);
 /* May the leader's round be tried (coord_leader.c)? */
 bool put_may_lead(struct core *core, const struct coord_put *put);
 /* Begins an attempt under the present view: false when this node does not own the key any more
- * (the task has been answered then). */
+ * (the task is answered then). */
 bool put_begin(struct core *core, struct coord_put *put);
 /* Goes on after a NACK, a stale view, or when too few owners answer. */
 void put_nacked(struct core *core, struct coord_put *put, const struct ballot *promised);
