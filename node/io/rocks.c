@@ -119,24 +119,52 @@ int rocks_open(struct rocks *rocks, const char *path, char *error, size_t error_
         free(rocks->path);
         return status;
     }
+    pthread_rwlock_init(&rocks->lock, NULL);
     return 0;
 }
 
 void rocks_close(struct rocks *rocks)
 {
     close_db(rocks);
+    pthread_rwlock_destroy(&rocks->lock);
     free_options(rocks);
     free(rocks->path);
 }
 
-int rocks_reopen(struct rocks *rocks)
+/* After an error RocksDB takes no more writes until it is closed and opened again. */
+static int reopen(struct rocks *rocks)
 {
     char error[200] = "";
-    close_db(rocks);
-    int status = open_db(rocks, error, sizeof error);
-    if (status == 0)
-        atomic_store(&rocks->failed, false);
+    int status = 0;
+    pthread_rwlock_wrlock(&rocks->lock);
+    if (rocks->db == NULL || atomic_load(&rocks->failed)) { /* else another thread was first */
+        close_db(rocks);
+        status = open_db(rocks, error, sizeof error);
+        if (status == 0)
+            atomic_store(&rocks->failed, false);
+    }
+    pthread_rwlock_unlock(&rocks->lock);
     return status;
+}
+
+int rocks_read_begin(struct rocks *rocks)
+{
+    pthread_rwlock_rdlock(&rocks->lock);
+    if (rocks->db != NULL)
+        return 0;
+    pthread_rwlock_unlock(&rocks->lock);
+    if (reopen(rocks) < 0)
+        return -EIO;
+    pthread_rwlock_rdlock(&rocks->lock);
+    if (rocks->db != NULL)
+        return 0;
+    pthread_rwlock_unlock(&rocks->lock);
+    return -EIO;
+}
+
+void rocks_read_end(struct rocks *rocks)
+{
+    pthread_rwlock_unlock(&rocks->lock);
 }
 
 /* Does the disk take data, and keep it? Asked before the database is closed: as long as it is open
@@ -167,21 +195,24 @@ static int probe_disk(const struct rocks *rocks)
 /* After a failed write RocksDB takes no more until it is closed and opened again. */
 static int mend(struct rocks *rocks)
 {
-    int status = rocks->db != NULL ? probe_disk(rocks) : 0;
-    return status == 0 ? rocks_reopen(rocks) : status;
+    int status = probe_disk(rocks);
+    return status == 0 ? reopen(rocks) : status;
 }
 
 int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch)
 {
     int status = 0;
-    bool failed = rocks->db == NULL || atomic_load(&rocks->failed);
+    bool failed = atomic_load(&rocks->failed);
     for (int attempt = 0; attempt < 2; attempt++) {
         if (failed)
             status = mend(rocks);
         if (status < 0)
             break;
+        if (rocks_read_begin(rocks) < 0)
+            return -EIO;
         char *text = NULL;
         rocksdb_write(rocks->db, rocks->write, batch, &text);
+        rocks_read_end(rocks);
         if (text == NULL)
             return 0;
         status = rocks_error(rocks, text, NULL, 0);

@@ -3,6 +3,7 @@
 #ifndef TOYSTORE_IO_ROCKS_H
 #define TOYSTORE_IO_ROCKS_H
 
+#include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdatomic.h>
 #include <toystore/store.h>
@@ -21,14 +22,16 @@ struct rocks {
     rocksdb_cache_t *cache;
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
-    atomic_bool failed; /* takes no writes until it is opened again */
+    pthread_rwlock_t lock; /* held shared by who reads, exclusively while it is opened again */
+    atomic_bool failed;    /* takes no writes until it is opened again */
 };
 
 /* Errors as toystore_store_ops.open. */
 int rocks_open(struct rocks *rocks, const char *path, char *error, size_t error_size);
 void rocks_close(struct rocks *rocks);
-/* After an error: RocksDB takes no more writes until it is closed and opened again. */
-int rocks_reopen(struct rocks *rocks);
+/* The database stays open from begin to end. -EIO: it could not be opened again after an error. */
+int rocks_read_begin(struct rocks *rocks);
+void rocks_read_end(struct rocks *rocks);
 /* 0, -ENOSPC or -EIO. A database that failed is opened again first, if the disk takes data. */
 int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch);
 int rocks_sync(struct rocks *rocks); /* any thread */

@@ -33,24 +33,34 @@ static int give_value(struct rocksdb_store *self, struct slice found, toystore_v
     return status;
 }
 
+/* On success ends with look_end: until then the value stays where it is. */
 static int look_up(struct rocksdb_store *self, size_t family, struct slice key,
                    rocksdb_pinnableslice_t **ret_pin, struct slice *ret_value)
 {
     char *text = NULL;
-    if (self->rocks.db == NULL && rocks_reopen(&self->rocks) < 0)
-        return -EIO;
+    int status = rocks_read_begin(&self->rocks);
+    if (status < 0)
+        return status;
     rocksdb_pinnableslice_t *pin =
         rocksdb_get_pinned_cf(self->rocks.db, self->rocks.read, self->rocks.families[family],
                               (const char *)key.data, key.size, &text);
-    if (text != NULL)
+    if (pin == NULL) {
+        rocks_read_end(&self->rocks);
+        if (text == NULL)
+            return -ENOENT;
         return rocks_error(&self->rocks, text, NULL, 0) == -EUCLEAN ? -EUCLEAN : -EIO;
-    if (pin == NULL)
-        return -ENOENT;
+    }
     size_t size;
     const char *data = rocksdb_pinnableslice_value(pin, &size);
     *ret_pin = pin;
     *ret_value = slice_of(data, size);
     return 0;
+}
+
+static void look_end(struct rocksdb_store *self, rocksdb_pinnableslice_t *pin)
+{
+    rocksdb_pinnableslice_destroy(pin);
+    rocks_read_end(&self->rocks);
 }
 
 static int store_get(struct toystore_store *store, enum toystore_space space,
@@ -63,7 +73,7 @@ static int store_get(struct toystore_store *store, enum toystore_space space,
     if (status < 0)
         return status;
     status = give_value(self, found, value, arg);
-    rocksdb_pinnableslice_destroy(pin);
+    look_end(self, pin);
     return status;
 }
 
@@ -95,9 +105,9 @@ static int store_scan(struct toystore_store *store, enum toystore_space space,
 {
     struct rocksdb_store *self = rocksdb_of(store);
     struct scan_value scan = {.entry = entry, .arg = arg};
-    int status = 0;
-    if (self->rocks.db == NULL && rocks_reopen(&self->rocks) < 0)
-        return -EIO;
+    int status = rocks_read_begin(&self->rocks);
+    if (status < 0)
+        return status;
     rocksdb_iterator_t *at =
         rocksdb_create_iterator_cf(self->rocks.db, self->rocks.read, self->rocks.families[space]);
     rocksdb_iter_seek(at, from.size ? from.data : "", from.size);
@@ -112,6 +122,7 @@ static int store_scan(struct toystore_store *store, enum toystore_space space,
     if (status == 0)
         status = rocksdb_iterator_status(self, at);
     rocksdb_iter_destroy(at);
+    rocks_read_end(&self->rocks);
     return status;
 }
 
@@ -163,7 +174,7 @@ static int replace_file(struct rocksdb_store *self, struct change *change,
             numbers_add(&change->replaced, reference.number);
             any = true;
         }
-        rocksdb_pinnableslice_destroy(pin);
+        look_end(self, pin);
     }
     if (any)
         rocksdb_writebatch_delete_cf(change->batch, self->rocks.families[ROCKS_FILES],
@@ -228,7 +239,10 @@ static int store_write(struct toystore_store *store, const struct toystore_write
     struct change change = {.batch = rocksdb_writebatch_create(),
                             .made = base_alloc(count * sizeof *change.made)};
     struct buf name = {0};
-    int status = 0;
+    /* A database that could not be opened again has no families to name in a batch. */
+    int status = rocks_read_begin(&self->rocks);
+    if (status == 0)
+        rocks_read_end(&self->rocks);
     for (size_t i = 0; i < count && status == 0; i++)
         status = add_write(self, &change, &writes[i], &name);
     if (status == 0)
