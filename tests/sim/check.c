@@ -140,7 +140,7 @@ const char *check_settled(struct sim *sim)
         struct sim_node *node = &sim->nodes[i];
         if (node->state == NODE_NEW)
             continue;
-        if (node->state == NODE_DOWN)
+        if (node->state == NODE_DOWN || node->leaving)
             return say(sim, "down", i, 0);
         const char *words = node_unsettled(sim, node, &number);
         if (words != NULL)

@@ -43,7 +43,7 @@ static void start_again(struct sim *sim, struct sim_event *event)
         node_start(sim, node);
 }
 
-static void start_later(struct sim *sim, struct sim_node *node)
+void faults_start_later(struct sim *sim, struct sim_node *node)
 {
     uint64_t pause = sim_chance(sim, STREAM_FAULT, 300) ? between(sim, 1 * MS, 50 * MS)
                                                         : between(sim, 50 * MS, 4 * SECOND);
@@ -56,7 +56,19 @@ static void fault_kill(struct sim *sim)
     if (node == NULL)
         return;
     node_kill(sim, node);
-    start_later(sim, node);
+    faults_start_later(sim, node);
+}
+
+/* Asked to stop: it answers what is under way, marks its directory clean and ends. */
+static void fault_leave(struct sim *sim)
+{
+    struct sim_node *node = pick(sim, NODE_UP);
+    if (node == NULL || node->paused)
+        return;
+    trace_say(sim, node, "is asked to stop");
+    node->leaving = true;
+    struct core_event event = {.type = EVENT_LEAVE};
+    node_deliver(sim, node, &event);
 }
 
 /* Ends it behind the n-th action of its next step. */
@@ -67,7 +79,7 @@ static void fault_kill_midway(struct sim *sim)
         return;
     node->crash_after = between(sim, 1, 6);
     trace_say(sim, node, "will be killed behind %zu actions", node->crash_after);
-    start_later(sim, node);
+    faults_start_later(sim, node);
 }
 
 static void fault_kill_all(struct sim *sim)
@@ -75,7 +87,7 @@ static void fault_kill_all(struct sim *sim)
     for (unsigned i = 0; i < sim->node_count; i++)
         if (sim->nodes[i].state == NODE_UP) {
             node_kill(sim, &sim->nodes[i]);
-            start_later(sim, &sim->nodes[i]);
+            faults_start_later(sim, &sim->nodes[i]);
         }
 }
 
@@ -101,7 +113,7 @@ static void fault_power(struct sim *sim)
         return;
     node->forgot = true;
     node_lose_power(sim, node);
-    start_later(sim, node);
+    faults_start_later(sim, node);
 }
 
 static void fault_power_all(struct sim *sim)
@@ -111,7 +123,7 @@ static void fault_power_all(struct sim *sim)
             bool up = sim->nodes[i].state == NODE_UP;
             node_lose_power(sim, &sim->nodes[i]);
             if (up)
-                start_later(sim, &sim->nodes[i]);
+                faults_start_later(sim, &sim->nodes[i]);
         }
 }
 
@@ -256,6 +268,7 @@ void faults_heal(struct sim *sim)
 {
     trace_say(sim, NULL, "everything is mended");
     sim->healed = true;
+    sim->healed_us = sim->now_us;
     net_heal(sim);
     for (unsigned i = 0; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];

@@ -5,6 +5,7 @@
 /* FAULT(constant, function, name) */
 #define FAULTS(F)                                                                                  \
     F(KILL, fault_kill, "kill")                                                                    \
+    F(LEAVE, fault_leave, "leave")                                                                 \
     F(KILL_MIDWAY, fault_kill_midway, "kill-midway")                                               \
     F(KILL_ALL, fault_kill_all, "kill-all")                                                        \
     F(POWER, fault_power, "power")                                                                 \

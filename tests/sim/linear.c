@@ -49,7 +49,8 @@ static bool counts(const struct operation *op, unsigned key)
         return false;
     if (op->kind == OPERATION_GET)
         return op->outcome == OUTCOME_DONE && !op->sloppy;
-    return true;
+    /* A publication that found no majority may be judged on what few owners show. */
+    return op->strict || op->outcome != OUTCOME_REFUSED;
 }
 
 static int entry_order(const void *a, const void *b)

@@ -80,7 +80,7 @@ static void act(struct sim *sim, struct sim_node *node, struct action *action)
         node->ready = true;
         break;
     case ACTION_STOP:
-        if (sim->healed && action->status != 0)
+        if (sim->healed && action->status != 0 && sim->now_us > sim->healed_us + SECOND)
             sim_fail(sim, "node %u ends by itself: %s", node->index, action->text);
         node->stop_asked = true;
         break;
@@ -94,6 +94,8 @@ static void die(struct sim *sim, struct sim_node *node)
 {
     bool power = node->crash_power;
     node->crash_after = 0;
+    if (node->stop_asked)
+        faults_start_later(sim, node); /* somebody starts it again */
     if (power)
         node_lose_power(sim, node);
     else
@@ -223,7 +225,7 @@ void node_start(struct sim *sim, struct sim_node *node)
     assert(node->state != NODE_UP);
     node->state = NODE_UP;
     node->life++;
-    node->paused = node->ready = node->stop_asked = false;
+    node->paused = node->ready = node->stop_asked = node->leaving = false;
     node->started_us = sim->now_us;
     node->clock_base_us = sim_between(sim, STREAM_CLOCK, 1, 100 * SECOND);
     node->tick_at = 0;

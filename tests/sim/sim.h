@@ -76,7 +76,7 @@ enum node_state { NODE_NEW, NODE_UP, NODE_DOWN };
 struct sim_node {
     unsigned index;
     enum node_state state;
-    bool storing, paused, joins_late, left;
+    bool storing, paused, leaving;
     struct core *core;
     struct core_config config;
     uint64_t life;  /* processes so far */
@@ -112,6 +112,7 @@ struct sim {
     struct clients *clients;
     struct checks *checks;
     uint64_t trace_hash, trace_lines;
+    uint64_t healed_us;
     bool healed;               /* the liveness phase: nothing fails any more */
     uint64_t quarrel_us;       /* a replay prints differing owners, then not before this */
     struct sim_event *current; /* being fired */
@@ -171,6 +172,7 @@ void plan_draw(struct sim *sim);
 void plan_print(const struct sim *sim);
 void faults_start(struct sim *sim);
 void faults_heal(struct sim *sim);
+void faults_start_later(struct sim *sim, struct sim_node *node);
 
 /* ---- client.c: the workload ---- */
 struct clients *clients_new(struct sim *sim);
