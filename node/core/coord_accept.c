@@ -83,7 +83,8 @@ bool put_own_accept(struct core *core, struct coord_put *put, struct replica_wor
     work->entry.promised = put->ballot;
     work->entry.settled = put_alone(put);
     work->write = true;
-    work->durable = put->durable || key_is_durable(put->key);
+    bool durable = put->durable && !BROKEN(core, durable_unsynced);
+    work->durable = durable || key_is_durable(put->key);
     put->siblings = work->record.sloppy_count > 0;
     put->sent_before = put->sent;
     put->sent = put->sent || put->holds_op;

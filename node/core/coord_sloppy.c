@@ -194,16 +194,14 @@ static bool named(const struct coord_sloppy *put, const struct op_id *op)
 
 /* PROTOCOL 2: covers of a sloppy put are the sloppy puts that its writer read and replaces, their
  * covers, and covers and recent of the register it read; `sees` is that register's ballot. */
-static void cover_read(const struct core *core, struct coord_sloppy *put, struct sloppy *sloppy)
+static void cover_read(struct coord_sloppy *put, struct sloppy *sloppy)
 {
-    (void)core;
     const struct record *base = &put->base;
     struct era era = view_era(put->view);
     for (size_t i = 0; i < base->sloppy_count; i++) {
         const struct sloppy *other = &base->sloppy[i];
         bool buried = other->version.kind == TOYSTORE_TOMBSTONE && sloppy_visible(base, i);
-        if (sloppy_visible(base, i) && !buried && !named(put, &other->version.op) &&
-            !BROKEN(core, siblings_dropped))
+        if (sloppy_visible(base, i) && !buried && !named(put, &other->version.op))
             continue;
         covers_add_one(&put->arena, &sloppy->version, &other->version.op, era);
         covers_add(&put->arena, &sloppy->version, other->version.covers,
@@ -216,6 +214,8 @@ static void cover_read(const struct core *core, struct coord_sloppy *put, struct
     const struct reg *reg = &base->reg;
     covers_add(&put->arena, &sloppy->version, reg->version.covers, reg->version.cover_count);
     for (size_t i = 0; i < reg->recent_count; i++) {
+        if (reg->recent[i].answer != TOYSTORE_OK)
+            continue; /* what was refused has replaced nothing */
         struct op_id op = {reg->recent[i].session, reg->recent[i].sequence};
         covers_add_one(&put->arena, &sloppy->version, &op, reg->recent[i].era);
     }
@@ -266,7 +266,7 @@ static enum toystore_status make_sibling(struct core *core, struct coord_sloppy 
         return status;
     if (too_many(put))
         return TOYSTORE_CONFLICT;
-    cover_read(core, put, &sloppy);
+    cover_read(put, &sloppy);
     struct record record = {.sloppy = &sloppy, .sloppy_count = 1};
     struct buf bytes = {0};
     record_encode(&bytes, &record);

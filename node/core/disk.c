@@ -68,7 +68,7 @@ void disk_commit(struct core *core, struct batch *batch, bool durable, struct re
     struct action *action = core_act(core, ACTION_COMMIT);
     action->resume = resume;
     action->batch = *batch;
-    action->durable = durable && !BROKEN(core, durable_unsynced);
+    action->durable = durable;
     *batch = (struct batch){0};
 }
 

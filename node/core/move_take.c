@@ -84,8 +84,6 @@ static void take_done(struct core *core, struct replica_work *work)
 {
     struct take *take = pool_get(&core->move->takes, work->handle);
     struct hold *hold = pool_get(&core->move->holds, take->hold);
-    if (BROKEN(core, refused_dropped) && take->status == TOYSTORE_REFUSED)
-        take->status = TOYSTORE_OK;
     if (hold && take->status == TOYSTORE_REFUSED) {
         coord_settle(core, take->key, take_settled, take->self, 0);
         return;

@@ -56,7 +56,7 @@ bool replica_admit(struct core *core, const struct rpc_request *request, uint32_
 enum toystore_status replica_still(struct core *core, const struct replica_request *request)
 {
     struct view now = view_of(core, request->partition);
-    if (!view_at_least(&request->view, &now))
+    if (!view_at_least(&request->view, &now) && !BROKEN(core, views_ignored))
         return TOYSTORE_STALE;
     return view_partition(core, request->partition)->mute ? TOYSTORE_MUTE : TOYSTORE_OK;
 }
@@ -117,7 +117,7 @@ static enum toystore_status check_era(const struct core *core,
                                       const struct ballot *ballot)
 {
     int order = era_compare(ballot->era, view_era(view_of(core, request->partition)));
-    if (order == 0)
+    if (order == 0 || BROKEN(core, views_ignored))
         return TOYSTORE_OK;
     return order < 0 ? TOYSTORE_STALE : TOYSTORE_INVALID;
 }
@@ -160,7 +160,7 @@ static enum toystore_status work_put(struct core *core, struct replica_request *
     if (work->damaged && !sole_owner(&electorate))
         return TOYSTORE_UNKNOWN;
     work->damaged = false;
-    work->durable = put->durable;
+    work->durable = put->durable && !BROKEN(core, durable_unsynced);
     bool plain = incoming.sloppy_count == 0 && work->record.sloppy_count == 0;
     if (BROKEN(core, promise_ignored))
         work->entry.promised = (struct ballot){0};

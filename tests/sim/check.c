@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/version.h"
 #include "core/view.h"
 #include "sim/client.h"
 #include "sim/sim.h"
@@ -11,7 +10,8 @@
 
 /* What every layout number has meant so far. */
 struct checks {
-    struct map layouts; /* number -> blob */
+    struct map layouts;   /* number -> blob */
+    struct map registers; /* toystore_op */
     char words[300];
 };
 
@@ -28,7 +28,35 @@ void checks_free(struct checks *checks)
         blob_unref(&blob);
     }
     map_free(&checks->layouts);
+    map_free(&checks->registers);
     free(checks);
+}
+
+/* ---- what was written ---- */
+
+/* Ops that some disk has had in a register. */
+void check_write(struct sim *sim, const struct batch *batch)
+{
+    if (sim->plan.strict)
+        return;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_write *write = &batch->writes[i];
+        struct arena arena = {0};
+        struct entry entry;
+        struct record record;
+        if (write->space == TOYSTORE_RECORDS && !write->remove &&
+            entry_decode(blob_slice(write->value), &entry) == 0 && entry.record.size != 0 &&
+            record_decode(&arena, entry.record, &record) == 0 && record.has_register) {
+            struct toystore_op op = op_to_public(record.reg.version.op);
+            map_put(&sim->checks->registers, slice_of(&op, sizeof op), sim);
+        }
+        arena_free(&arena);
+    }
+}
+
+bool check_was_register(const struct sim *sim, const struct toystore_op *op)
+{
+    return map_get(&sim->checks->registers, slice_of(op, sizeof *op)) != NULL;
 }
 
 /* ---- at every step ---- */
@@ -166,35 +194,13 @@ static bool damaged_on(const struct sim_node *node, struct slice key)
     return stored != NULL && entry_decode(blob_slice(stored), &entry) != 0;
 }
 
-/* In a replay: what an owner keeps. */
-static void print_record(const struct sim_node *node, struct slice key)
+static void print_owner(const struct sim_node *node, struct slice key)
 {
-    struct arena arena = {0};
-    struct entry entry = {0};
-    struct record record = {0};
     const struct blob *stored = disk_get(&node->disk, TOYSTORE_RECORDS, key);
-    if (stored == NULL || entry_decode(blob_slice(stored), &entry) != 0 ||
-        (entry.record.size != 0 && record_decode(&arena, entry.record, &record) != 0)) {
-        printf("  node %u: %s\n", node->index, stored ? "damaged" : "nothing");
-        return;
-    }
-    const struct ballot *b = &record.reg.ballot;
     printf("  node %u:", node->index);
-    if (record.has_register)
-        printf(" %u.%u/%llu/%llx/%llu%s kind %u seq %llu, %zu recent", b->era.layout, b->era.epoch,
-               (unsigned long long)b->counter, (unsigned long long)b->node,
-               (unsigned long long)b->turn, entry.settled ? " settled" : "",
-               record.reg.version.kind, (unsigned long long)record.reg.version.op.sequence,
-               record.reg.recent_count);
-    for (size_t i = 0; i < record.sloppy_count; i++)
-        printf(" +%02x/%llu%s", record.sloppy[i].version.op.session.bytes[0],
-               (unsigned long long)record.sloppy[i].version.op.sequence,
-               sloppy_visible(&record, i) ? "" : " hidden");
-    b = &entry.promised;
-    printf("; promised %u.%u/%llu/%llx/%llu\n", b->era.layout, b->era.epoch,
-           (unsigned long long)b->counter, (unsigned long long)b->node,
-           (unsigned long long)b->turn);
-    arena_free(&arena);
+    if (stored != NULL)
+        trace_record(blob_slice(stored));
+    putchar('\n');
 }
 
 static void print_owners(struct sim *sim, struct slice key)
@@ -203,7 +209,7 @@ static void print_owners(struct sim *sim, struct slice key)
     for (unsigned i = 0; i < sim->node_count; i++)
         if (sim->nodes[i].storing &&
             owns(&sim->nodes[i], view_partition_of(sim->nodes[i].core, key)))
-            print_record(&sim->nodes[i], key);
+            print_owner(&sim->nodes[i], key);
 }
 
 static const char *compare_key(struct sim *sim, struct slice key)

@@ -68,7 +68,7 @@ static struct sim_node *pick_node(struct sim *sim, struct client *client)
         client->node = (unsigned)between(sim, 0, sim->node_count - 1);
     for (unsigned tries = 0; tries < 8; tries++) {
         struct sim_node *node = &sim->nodes[client->node];
-        if (node->state == NODE_UP && !node->paused && node->ready)
+        if (node->state == NODE_UP && !node->paused && node->ready && !node->leaving)
             return node;
         client->node = (unsigned)between(sim, 0, sim->node_count - 1);
     }
@@ -318,6 +318,8 @@ void clients_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,
                  client_key(op->key), toystore_status_word(result->status), result->message);
     if (op->strict && op->sloppy)
         sim_fail(sim, "a strict request is answered sloppily");
+    if (op->kind != OPERATION_GET && op->outcome == OUTCOME_DONE)
+        op->op = result->op;
     if (op->kind == OPERATION_GET && op->outcome == OUTCOME_DONE)
         take_read(sim, op, result);
     finish(sim, op);

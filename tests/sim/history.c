@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "sim/client.h"
+#include "sim/fault.h"
 #include "sim/sim.h"
 
 static bool changes(const struct operation *op)
@@ -56,25 +57,55 @@ static bool shows(const struct operation *read, uint64_t value)
     return false;
 }
 
-/* May `later` have replaced `put`? Whatever had not ended when the put began may have. */
-static bool may_replace(const struct operation *put, const struct operation *later)
+static bool names(const struct operation *later, uint64_t value)
+{
+    for (size_t i = 0; i < later->match_count; i++)
+        if (later->match_values[i] == value)
+            return true;
+    return false;
+}
+
+static bool same_session_later(const struct operation *put, const struct operation *later)
+{
+    if (later->op.sequence == 0) /* the node named it, and did not say how */
+        return later->node == put->node;
+    return memcmp(later->op.session, put->op.session, sizeof put->op.session) == 0 &&
+           later->op.sequence > put->op.sequence;
+}
+
+/* An unconditional sloppy put replaces all siblings that its writer could see. */
+static bool covers_what_it_reads(const struct operation *later)
+{
+    return !later->strict && later->condition == TOYSTORE_ALWAYS &&
+           (later->sloppy || later->outcome == OUTCOME_UNKNOWN);
+}
+
+/* May `later` have replaced `put`? Whatever had not ended when the put began may have. But a
+ * sloppy put that never was in the register is replaced only by who names it, or by its session. */
+static bool may_replace(struct sim *sim, const struct operation *put, const struct operation *later)
 {
     if (later == put || !changes(later) || later->key != put->key)
         return false;
     if (later->outcome == OUTCOME_REFUSED || later->outcome == OUTCOME_NOTHING)
         return false;
+    if (put->sloppy && !check_was_register(sim, &put->op))
+        return names(later, put->value) || same_session_later(put, later) ||
+               covers_what_it_reads(later);
     return later->ended > put->began || later->outcome == OUTCOME_UNKNOWN;
 }
 
 static void check_kept(struct sim *sim, const struct operation *put, const struct operation *read)
 {
     const struct history *history = &sim->clients->history;
+    bool forgets = sim->plan.weights[FAULT_POWER] != 0 || sim->plan.weights[FAULT_DAMAGE] != 0;
     if (put->kind != OPERATION_PUT || (sim->plan.total_loss && !put->durable))
         return;
+    if (put->sloppy && forgets)
+        return; /* W copies wait for their owners: one loss after the other may take them all */
     if (shows(read, put->value))
         return;
     for (size_t i = 0; i < history->count; i++)
-        if (may_replace(put, &history->operations[i]))
+        if (may_replace(sim, put, &history->operations[i]))
             return;
     sim_fail(sim, "put %llu of %s was acknowledged, nothing replaced it, and it is gone",
              (unsigned long long)put->value, client_key(put->key));
@@ -166,6 +197,8 @@ static void print_key(struct sim *sim, unsigned key)
             printf(" %llu", (unsigned long long)op->match_values[m]);
         printf(": %s %s%s%s, %u tries", outcome_word(op), toystore_status_word(op->status),
                op->sloppy ? " sloppy" : "", op->durable ? " durable" : "", op->tries);
+        if (op->op.sequence != 0)
+            printf(", op %02x/%llu", op->op.session[0], (unsigned long long)op->op.sequence);
         for (size_t s = 0; s < op->sibling_count; s++)
             printf(" +%llu", (unsigned long long)op->siblings[s]);
         putchar('\n');

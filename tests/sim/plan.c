@@ -47,6 +47,39 @@ static void draw_faults(struct sim *sim, struct plan *plan)
         plan->weights[FAULT_POWER_ALL] = 0;
 }
 
+/* Owners come one after the other while clients work and messages stall: layouts change under
+ * puts that are under way. */
+static void draw_moves(struct sim *sim, struct plan *plan)
+{
+    plan->storing = (unsigned)draw(sim, 1, 4);
+    plan->joining = (unsigned)draw(sim, 2, 4);
+    plan->keys = (unsigned)draw(sim, 1, 2);
+    plan->partitions = 1u << draw(sim, 0, 1);
+    plan->calls = (unsigned)draw(sim, 200, 900);
+    plan->think_us = draw(sim, 0, 10) * MS;
+    plan->fault_every_us = draw(sim, 40, 300) * MS;
+    plan->weights[FAULT_JOIN] = (unsigned)draw(sim, 2, 6);
+    plan->weights[FAULT_PAUSE] = (unsigned)draw(sim, 2, 10);
+    plan->weights[FAULT_ONE_WAY] = (unsigned)draw(sim, 2, 10);
+    plan->weights[FAULT_SPLIT] = (unsigned)draw(sim, 0, 6);
+}
+
+/* Majorities are often away: sloppy puts, hints, siblings. */
+static void draw_splits(struct sim *sim, struct plan *plan)
+{
+    plan->strict = false;
+    plan->storing = (unsigned)draw(sim, 3, 6);
+    plan->joining = 0;
+    plan->replicas = 3;
+    plan->write_quorum = plan->read_quorum = 2;
+    plan->keys = (unsigned)draw(sim, 1, 2);
+    plan->calls = (unsigned)draw(sim, 200, 500);
+    plan->think_us = draw(sim, 5, 40) * MS;
+    plan->fault_every_us = draw(sim, 300, 900) * MS;
+    plan->weights[FAULT_SPLIT] = 40;
+    plan->weights[FAULT_PAUSE] = 10;
+}
+
 void plan_draw(struct sim *sim)
 {
     struct plan *plan = &sim->plan;
@@ -65,6 +98,10 @@ void plan_draw(struct sim *sim)
     plan->handoff_interval_ms = (uint32_t)draw(sim, 2, 10) * 100;
     draw_network(sim, plan);
     draw_faults(sim, plan);
+    if (chance(sim, 250))
+        draw_moves(sim, plan);
+    else if (chance(sim, 150))
+        draw_splits(sim, plan);
 }
 
 void plan_print(const struct sim *sim)

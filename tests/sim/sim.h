@@ -14,7 +14,7 @@
 #include "sim/disk.h"
 
 enum {
-    NODES_MAX = 8,       /* storing members and clients of one cluster */
+    NODES_MAX = 10,      /* storing members and clients of one cluster */
     KEYS_MAX = 6,        /* keys that clients work on */
     CLIENTS_MAX = 6,     /* clients at a time */
     FRAME_QUEUE = 64,    /* first room of a connection's queue */
@@ -194,6 +194,8 @@ bool check_forgetful(struct sim_node *node);
 bool check_two_owners(const struct sim_node *node);
 struct checks *checks_new(void);
 void checks_free(struct checks *checks);
+void check_write(struct sim *sim, const struct batch *batch); /* before it is made */
+bool check_was_register(const struct sim *sim, const struct toystore_op *op);
 void check_step(struct sim *sim, struct sim_node *node); /* after every step of a core */
 /* NULL when it is so, else words that say what is missing: */
 const char *check_settled(struct sim *sim);  /* all nodes serve under one finished layout */
@@ -202,6 +204,7 @@ void check_history(struct sim *sim);
 
 /* ---- trace.c ---- */
 void trace_event(struct sim *sim, const struct sim_node *node, const struct core_event *event);
+void trace_record(struct slice stored);
 void trace_action(struct sim *sim, const struct sim_node *node, const struct action *action);
 __attribute__((format(printf, 3, 4))) void trace_say(struct sim *sim, const struct sim_node *node,
                                                      const char *format, ...);

@@ -52,8 +52,10 @@ static void run_commit(struct sim *sim, struct sim_node *node, struct action *ac
     bool full = sim->now_us < node->disk_full_until;
     if (full)
         event.status = -ENOSPC;
-    else
+    else {
+        check_write(sim, &action->batch);
         disk_write(&node->disk, &action->batch);
+    }
     if (action->durable && !full) {
         uint64_t at = sim->now_us + sim_between(sim, STREAM_DISK, 300, 6 * MS);
         struct sim_event *later = sim_at_node(sim, at, fsynced, node);

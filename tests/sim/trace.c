@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "core/version.h"
 #include "wire/frame.h"
 
 static const char *const event_names[] = {
@@ -41,6 +42,16 @@ static void print_bytes(struct slice bytes)
     putchar(' ');
     for (size_t i = 0; i < bytes.size && i < 40; i++)
         putchar(bytes.data[i] >= ' ' && bytes.data[i] < 127 ? bytes.data[i] : '.');
+}
+
+static void print_ballot(const struct ballot *b)
+{
+    if (b == NULL || ballot_none(b))
+        printf(" none");
+    else
+        printf(" %u.%u/%llu/%04llx/%llu", b->era.layout, b->era.epoch,
+               (unsigned long long)b->counter, (unsigned long long)(b->node >> 48),
+               (unsigned long long)b->turn);
 }
 
 /* Answers begin with a status, most requests with a view and what they are about. */
@@ -104,6 +115,57 @@ void trace_event(struct sim *sim, const struct sim_node *node, const struct core
     putchar('\n');
 }
 
+static void print_covers(const struct version *version)
+{
+    for (size_t i = 0; i < version->cover_count; i++)
+        printf("%s%02x/%llu%s", i == 0 ? "(" : " ", version->covers[i].session.bytes[0],
+               (unsigned long long)version->covers[i].sequence,
+               i + 1 == version->cover_count ? ")" : "");
+}
+
+/* What a replica keeps for a key: register, siblings, promise. */
+void trace_record(struct slice stored)
+{
+    struct arena arena = {0};
+    struct entry entry = {0};
+    struct record record = {0};
+    if (entry_decode(stored, &entry) != 0 ||
+        (entry.record.size != 0 && record_decode(&arena, entry.record, &record) != 0)) {
+        printf(" damaged");
+        return;
+    }
+    print_ballot(record.has_register ? &record.reg.ballot : NULL);
+    if (record.has_register)
+        printf("%s %s %02x/%llu", entry.settled ? " settled" : "",
+               record.reg.version.kind == TOYSTORE_TOMBSTONE ? "tombstone" : "op",
+               record.reg.version.op.session.bytes[0],
+               (unsigned long long)record.reg.version.op.sequence);
+    if (record.has_register)
+        print_covers(&record.reg.version);
+    for (size_t i = 0; i < record.sloppy_count; i++) {
+        printf(" +%s%02x/%llu%s",
+               record.sloppy[i].version.kind == TOYSTORE_TOMBSTONE ? "tombstone " : "",
+               record.sloppy[i].version.op.session.bytes[0],
+               (unsigned long long)record.sloppy[i].version.op.sequence,
+               sloppy_visible(&record, i) ? "" : " hidden");
+        print_covers(&record.sloppy[i].version);
+    }
+    printf("; promised");
+    print_ballot(&entry.promised);
+    arena_free(&arena);
+}
+
+static void print_commit(const struct action *action)
+{
+    printf(" %zu%s:", action->batch.count, action->durable ? " durable" : "");
+    for (size_t i = 0; i < action->batch.count && i < 4; i++) {
+        const struct batch_write *write = &action->batch.writes[i];
+        print_bytes(blob_slice(write->key));
+        if (write->space == TOYSTORE_RECORDS && !write->remove)
+            trace_record(blob_slice(write->value));
+    }
+}
+
 static void print_action(struct sim *sim, const struct sim_node *node, const struct action *action)
 {
     print_start(sim, node);
@@ -124,11 +186,8 @@ static void print_action(struct sim *sim, const struct sim_node *node, const str
         printf(" to %s:%u", action->address.host, action->address.port);
     if (action->key != NULL)
         print_bytes(blob_slice(action->key));
-    if (action->type == ACTION_COMMIT) {
-        printf(" %zu%s:", action->batch.count, action->durable ? " durable" : "");
-        for (size_t i = 0; i < action->batch.count && i < 4; i++)
-            print_bytes(blob_slice(action->batch.writes[i].key));
-    }
+    if (action->type == ACTION_COMMIT)
+        print_commit(action);
     if (action->text != NULL)
         printf(" %s", action->text);
     putchar('\n');
