@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Five nodes, three copies, two nodes dead: keys that lost their majority take sloppy puts on
-# fallbacks, and nothing fails; When the dead return they are told, and every key reads the
+# fallbacks, and nothing fails. When the dead return they are told, and every key reads the
 # same at every node. Then one node is cut off: the others go on, and it is told when it is back.
 . "$(dirname "$0")/lib.sh"
 start_cluster 5
 put_keys 1 before 60
+put_keys 1 sloppy 1 # its directory: making one is exclusive, and needs a majority of its own owners
 kill_node 4
 kill_node 5
 put_keys 1 sloppy 60
