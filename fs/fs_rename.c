@@ -15,6 +15,7 @@ struct renaming {
     struct seen source, target; /* target.kind TOMBSTONE: nothing there */
     struct toystore_op linked;  /* what stands at the new name, once it was put */
     bool no_replace, names_added;
+    bool shared; /* the file stood at the new name already: not ours to take away again */
     unsigned tries;
     fs_done_fn *done;
     void *arg;
@@ -210,8 +211,10 @@ static void put_link(struct renaming *renaming)
 
 /* ---- what stands there ---- */
 
-/* The new name is the file's already: by our own put, or by a rename that was interrupted. A copy
- * that has been written to since is nobody's to overwrite: then both names stay. */
+/* The new name is the file's already: by our own put, or by another rename, interrupted or still
+ * under way. Then it is put once more, as ours, before the old name is buried: two renames there
+ * and back would else bury both names, each trusting in the other's. A copy that has been written
+ * to since is nobody's to overwrite: then both names stay. */
 static void target_ours(struct renaming *renaming, const struct seen *seen)
 {
     const struct seen *source = &renaming->source;
@@ -228,8 +231,9 @@ static void target_ours(struct renaming *renaming, const struct seen *seen)
     }
     if (op_none(&renaming->linked))
         renaming->target.kind = TOYSTORE_TOMBSTONE;
+    renaming->shared = true;
     renaming->linked = seen->op;
-    bury_source(renaming);
+    put_link(renaming);
 }
 
 static void target_seen(void *arg, int error, const struct seen *seen)
@@ -239,6 +243,7 @@ static void target_seen(void *arg, int error, const struct seen *seen)
         take(&renaming->target, seen);
         renaming->target.kind = TOYSTORE_TOMBSTONE;
         renaming->linked = (struct toystore_op){0};
+        renaming->shared = false;
         put_link(renaming);
         return;
     }
@@ -255,6 +260,7 @@ static void target_seen(void *arg, int error, const struct seen *seen)
         return;
     }
     renaming->linked = (struct toystore_op){0};
+    renaming->shared = false;
     take(&renaming->target, seen);
     put_link(renaming);
 }
@@ -299,6 +305,10 @@ static void source_seen(void *arg, int error, const struct seen *seen)
     struct renaming *renaming = arg;
     bool linked_before = !op_none(&renaming->linked);
     bool taken = error == -ENOENT || (error == 0 && !op_equal(&seen->file, &renaming->source.file));
+    if (linked_before && taken && renaming->shared) {
+        end(renaming, -ENOENT);
+        return;
+    }
     if (linked_before && taken) {
         undo(renaming);
         return;

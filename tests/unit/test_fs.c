@@ -458,6 +458,39 @@ static void one_of_two_renames_wins(void **state)
     }
 }
 
+/* There and back at once: whoever wins, the file keeps a name, and its content. Small, it is in the
+ * name's own record; large, in a file record. */
+static void renames_there_and_back_keep_the_file(void **state)
+{
+    (void)state;
+    size_t size = 100000;
+    char *large = base_alloc(size + 1);
+    memset(large, 'x', size);
+    store.shuffled = true;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        const char *text = seed % 2 ? "text" : large;
+        prng_seed(&store.prng, seed);
+        echo(a, text, "f", O_TRUNC);
+        fs_rename(a, FS_ROOT, "f", FS_ROOT, "g", 0, note_move, &move_errors[0]);
+        for (uint64_t steps = prng_below(&store.prng, 8); steps > 0; steps--)
+            double_answer_one();
+        fs_rename(b, FS_ROOT, "g", FS_ROOT, "f", 0, note_move, &move_errors[1]);
+        fs_rename(c, FS_ROOT, "f", FS_ROOT, "g", 0, note_move, &move_errors[0]);
+        pump();
+        pass_ms(100);
+        bool there = lookup(c, "g") != 0, here = lookup(c, "f") != 0;
+        if (!there && !here)
+            fail_msg("seed %u: both names are gone", (unsigned)seed);
+        const char *got = cat(c, there ? "g" : "f"); /* the beginning */
+        assert_true(got[0] == text[0] && strncmp(got, text, strlen(got)) == 0);
+        for (unsigned i = 0; i < 2; i++) {
+            fs_unlink(a, FS_ROOT, i ? "f" : "g", keep, NULL);
+            ended();
+        }
+    }
+    free(large);
+}
+
 static void unlinked_files_are_read_on(void **state)
 {
     (void)state;
@@ -770,6 +803,7 @@ int main(void)
         TEST(a_chunk_that_cannot_be_stored_is_told),
         TEST(renamed_files_keep_their_handles),
         TEST(one_of_two_renames_wins),
+        TEST(renames_there_and_back_keep_the_file),
         TEST(unlinked_files_are_read_on),
         TEST(a_remote_unlink_is_not_undone_by_a_close),
         TEST(directories_come_and_go),
