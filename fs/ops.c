@@ -15,6 +15,8 @@
 
 enum { INTERRUPT_GRACE_MS = 200, SWEEP_GRACE_MS = 5000, STATFS_BLOCK = 4096 };
 
+#define DIRECTORY_ATTR_SECONDS 0.02
+
 enum reply {
     REPLY_ERROR,
     REPLY_ENTRY,
@@ -99,9 +101,19 @@ void ops_sweep(struct ops *ops)
 
 /* ---- answers ---- */
 
+/* A file's attributes hold for no time: pages cut at an old size would be torn. A directory's hold
+ * for the walk along a path, which else asks for them once more at every component. */
+static double attr_timeout(const struct stat *attr)
+{
+    return S_ISDIR(attr->st_mode) ? DIRECTORY_ATTR_SECONDS : 0;
+}
+
 static struct fuse_entry_param entry_of(const struct fs_answer *answer)
 {
-    return (struct fuse_entry_param){.ino = answer->node, .generation = 1, .attr = answer->attr};
+    return (struct fuse_entry_param){.ino = answer->node,
+                                     .generation = 1,
+                                     .attr = answer->attr,
+                                     .attr_timeout = attr_timeout(&answer->attr)};
 }
 
 static void set_open(struct fuse_file_info *file, const struct fs_answer *answer)
@@ -155,7 +167,7 @@ static int reply(struct request *request, const struct fs_answer *answer)
         entry = entry_of(answer);
         return fuse_reply_entry(req, &entry);
     case REPLY_ATTR:
-        return fuse_reply_attr(req, &answer->attr, 0);
+        return fuse_reply_attr(req, &answer->attr, attr_timeout(&answer->attr));
     case REPLY_OPEN:
         set_open(&request->file, answer);
         return fuse_reply_open(req, &request->file);
