@@ -194,7 +194,7 @@ static void on_turn(uv_prepare_t *prepare)
     tcp_flush(&driver->tcp);
     if (empty && !again) /* else there is enough to do for the next turn */
         again = tcp_go_on(&driver->tcp);
-    if (!empty || again)
+    if (!empty || again || embed_looks_out(&driver->embed))
         uv_idle_start(&driver->more, on_more);
     else
         uv_idle_stop(&driver->more);

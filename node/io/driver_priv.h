@@ -144,10 +144,15 @@ struct embed {
     bool closed;
     struct pool timers, calls;
     struct list watch_list;
+    uint64_t busy_us; /* when a descriptor was last ready, or a call answered */
+    bool looking;     /* without sleeping, since then */
+    unsigned vain, skipped;
 };
 
 int embed_init(struct embed *embed, struct driver *driver);
 void embed_reply(struct embed *embed, const struct action *action);
+/* Is the next request on a watched descriptor worth looking out for, without going to sleep? */
+bool embed_looks_out(struct embed *embed);
 /* Runs what is posted for the last time; later posts are refused. Calls are answered STOPPING. */
 void embed_close(struct embed *embed);
 void embed_free(struct embed *embed);

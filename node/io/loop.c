@@ -85,6 +85,8 @@ static void finish(struct embed *embed, pool_handle handle, const struct toystor
 void embed_reply(struct embed *embed, const struct action *action)
 {
     finish(embed, action->call, &action->result->result);
+    if (embed->busy_us != 0)
+        embed->busy_us = uv_hrtime() / 1000;
 }
 
 static void refuse_calls(struct embed *embed)
@@ -165,16 +167,47 @@ static void end_timers(struct embed *embed)
 
 struct watch {
     uv_poll_t poll;
+    struct embed *embed;
     struct list link;
     int fd;
     void (*ready)(void *arg, int fd);
     void *arg;
 };
 
+/* A program that makes one call after the other has its next one ready in less time than it takes
+ * to go to sleep and be woken. So after an answer the loop looks out for a moment; where that was
+ * in vain too often it sleeps at once, and tries again now and then. */
+enum { LOOK_OUT_US = 50, VAIN_MAX = 8, SKIPPED_MAX = 64 };
+
+static void note_ready(struct embed *embed)
+{
+    embed->busy_us = uv_hrtime() / 1000;
+    if (embed->looking)
+        embed->vain = 0;
+    else if (embed->vain >= VAIN_MAX && ++embed->skipped % SKIPPED_MAX == 0)
+        embed->vain = VAIN_MAX - 1;
+    embed->looking = false;
+}
+
+bool embed_looks_out(struct embed *embed)
+{
+    if (embed->busy_us == 0 || embed->calls.count > 0)
+        return false;
+    if (uv_hrtime() / 1000 - embed->busy_us < LOOK_OUT_US && embed->vain < VAIN_MAX) {
+        embed->looking = true;
+        return true;
+    }
+    if (embed->looking)
+        embed->vain++;
+    embed->looking = false;
+    return false;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct watch *watch = poll->data;
     (void)status, (void)events; /* an error is found by who reads */
+    note_ready(watch->embed);
     watch->ready(watch->arg, watch->fd);
 }
 
@@ -212,6 +245,7 @@ int driver_watch(struct driver *driver, int fd, void (*ready)(void *arg, int fd)
         free(watch);
         return status;
     }
+    watch->embed = embed;
     watch->fd = fd;
     watch->ready = ready;
     watch->arg = arg;
