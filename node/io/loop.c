@@ -177,7 +177,7 @@ struct watch {
 /* A program that makes one call after the other has its next one ready in less time than it takes
  * to go to sleep and be woken. So after an answer the loop looks out for a moment; where that was
  * in vain too often it sleeps at once, and tries again now and then. */
-enum { LOOK_OUT_US = 50, VAIN_MAX = 8, SKIPPED_MAX = 64 };
+enum { LOOK_OUT_US = 150, VAIN_MAX = 8, SKIPPED_MAX = 64 };
 
 static void note_ready(struct embed *embed)
 {
@@ -191,7 +191,7 @@ static void note_ready(struct embed *embed)
 
 bool embed_looks_out(struct embed *embed)
 {
-    if (embed->busy_us == 0 || embed->calls.count > 0)
+    if (embed->busy_us == 0)
         return false;
     if (uv_hrtime() / 1000 - embed->busy_us < LOOK_OUT_US && embed->vain < VAIN_MAX) {
         embed->looking = true;
