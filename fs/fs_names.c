@@ -290,17 +290,23 @@ static void look_again_later(struct fs *fs, struct slice directory)
 
 static void rmdir_look(struct burying *burying);
 
+/* The put was made. Else rmdir begins again, where somebody came between, or ends. */
+static bool rmdir_goes_on(struct burying *burying, const struct toystore_result *result)
+{
+    if (result->status == TOYSTORE_OK)
+        return true;
+    if (result->status == TOYSTORE_CONFLICT && ++burying->tries < CONFLICTS_MAX)
+        rmdir_look(burying);
+    else
+        bury_end(burying, error_of(result));
+    return false;
+}
+
 static void rmdir_buried(void *arg, const struct toystore_result *result)
 {
     struct burying *burying = arg;
-    if (result->status == TOYSTORE_CONFLICT && ++burying->tries < CONFLICTS_MAX) {
-        rmdir_look(burying);
+    if (!rmdir_goes_on(burying, result))
         return;
-    }
-    if (result->status != TOYSTORE_OK) {
-        bury_end(burying, error_of(result));
-        return;
-    }
     fs_gone(burying->fs, burying->key, &burying->seen.file);
     parent_touch(burying->fs, burying->key);
     look_again_later(burying->fs, burying->key);
@@ -358,14 +364,8 @@ static void rmdir_listed(void *arg, const struct toystore_result *result)
 static void marked(void *arg, const struct toystore_result *result)
 {
     struct burying *burying = arg;
-    if (result->status == TOYSTORE_CONFLICT && ++burying->tries < CONFLICTS_MAX) {
-        rmdir_look(burying);
+    if (!rmdir_goes_on(burying, result))
         return;
-    }
-    if (result->status != TOYSTORE_OK) {
-        bury_end(burying, error_of(result));
-        return;
-    }
     burying->seen.op = result->op;
     struct toystore_request request = {
         .type = TOYSTORE_LIST, .key = bytes_of(burying->key), .limit = 1};

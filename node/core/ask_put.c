@@ -106,52 +106,6 @@ static bool any_open(const struct ask_put *put)
     return false;
 }
 
-/* ---- ops that a caller named and may name again ---- */
-
-struct tried {
-    struct list link;
-    struct op_id id; /* as the caller names it */
-    struct op op;    /* as it went on its way: another one after TOO-LATE */
-};
-
-static struct slice op_key(const struct op_id *id, uint8_t bytes[SESSION_SIZE + 8])
-{
-    memcpy(bytes, id->session.bytes, SESSION_SIZE);
-    memcpy(bytes + SESSION_SIZE, &id->sequence, 8);
-    return slice_of(bytes, SESSION_SIZE + 8);
-}
-
-/* A retry must carry the first attempt's name, time and era, or it could be applied twice. */
-static void tried_remember(struct coord *coord, const struct op_id *id, const struct op *op)
-{
-    uint8_t bytes[SESSION_SIZE + 8];
-    struct slice key = op_key(id, bytes);
-    struct tried *before = map_get(&coord->tried, key);
-    if (before) {
-        before->op = *op;
-        return;
-    }
-    if (coord->tried.count >= COORD_TRIED_MAX) {
-        struct tried *oldest = container_of(coord->tried_order.next, struct tried, link);
-        list_remove(&oldest->link);
-        uint8_t old[SESSION_SIZE + 8];
-        map_remove(&coord->tried, op_key(&oldest->id, old));
-        free(oldest);
-    }
-    struct tried *tried = base_alloc(sizeof *tried);
-    tried->id = *id;
-    tried->op = *op;
-    list_push_back(&coord->tried_order, &tried->link);
-    map_put(&coord->tried, key, tried);
-}
-
-static const struct op *tried_find(const struct coord *coord, const struct op_id *id)
-{
-    uint8_t bytes[SESSION_SIZE + 8];
-    const struct tried *tried = map_get(&coord->tried, op_key(id, bytes));
-    return tried ? &tried->op : NULL;
-}
-
 /* ---- the end ---- */
 
 static void leave_line(struct core *core, struct ask_put *put)
@@ -191,9 +145,9 @@ static void finish(struct core *core, struct ask_put *put, struct toystore_resul
     operation_answer(core, &put->op, toystore_status_word(result->status));
     if (put->caller_op.sequence &&
         (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED)) {
-        tried_remember(core->coord, &put->caller_op, &put->name);
+        retry_remember(core->coord, &put->caller_op, &put->name);
         if (!op_id_equal(&put->caller_op, &put->name.id))
-            tried_remember(core->coord, &put->name.id, &put->name);
+            retry_remember(core->coord, &put->name.id, &put->name);
     }
     result->op = op_to_public(put->name.id);
     result->message = "";
@@ -613,7 +567,7 @@ void ask_put(struct core *core, const struct toystore_request *request,
     if (request->op.sequence) {
         put->foreign_op = true;
         put->name.id = put->caller_op = op_from_public(request->op);
-        const struct op *tried = tried_find(core->coord, &put->name.id);
+        const struct op *tried = retry_find(core->coord, &put->name.id);
         if (tried)
             put->name = *tried;
         if (tried || !first_try(core, put, session)) {
@@ -634,15 +588,10 @@ void coord_ask_free_all(struct coord *coord)
     MAP_EACH(entry, &coord->lines)
     free(entry->value);
     map_free(&coord->lines);
-    struct list *link;
-    while ((link = list_pop_front(&coord->tried_order)))
-        free(container_of(link, struct tried, link));
-    map_free(&coord->tried);
     pool_free(&coord->asks);
 }
 
 void coord_ask_init(struct coord *coord)
 {
-    list_init(&coord->tried_order);
     pool_init(&coord->asks, sizeof(struct ask_put), COORD_OPS_MAX);
 }

@@ -60,7 +60,7 @@ void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uin
 
 /* Each file's pool, and what is under way when the core ends. */
 #define COORD_PARTS(P)                                                                             \
-    P(ask) P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(client)
+    P(ask) P(retry) P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(client)
 #define PART(name)                                                                                 \
     void coord_##name##_init(struct coord *coord);                                                 \
     void coord_##name##_free_all(struct coord *coord);
@@ -70,6 +70,12 @@ void coord_refusals_free(struct coord *coord);
 void coord_list_serve_init(struct coord *coord);
 void coord_list_serve_free(struct coord *coord);
 void coord_forget_led(struct coord *coord);
+
+/* ---- coord_retry.c ---- */
+
+/* `id` as the caller names the op, and what it was asked with. */
+void retry_remember(struct coord *coord, const struct op_id *id, const struct op *op);
+const struct op *retry_find(const struct coord *coord, const struct op_id *id); /* or NULL */
 
 /* ---- ask_put.c, raw.c, coord_sloppy.c ---- */
 

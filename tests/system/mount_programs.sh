@@ -73,14 +73,12 @@ echo -n hi2 >"$b/users/bob"
 is "a mount's file by a raw get" hi2 "$(ts 2 get users/bob)"
 
 # git.
-if command -v git >/dev/null; then
-    export HOME=$work GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
-    git init -q "$a/repo" && echo text >"$a/repo/file" && git -C "$a/repo" add file &&
-        git -C "$a/repo" -c user.name=x -c user.email=x@y commit -qm first || fail "git commit"
-    is "git log" first "$(git -c safe.directory='*' -C "$b/repo" log --format=%s)"
-    git -c safe.directory='*' -C "$b/repo" fsck --strict >/dev/null 2>&1 || fail "git fsck"
-    is "git status" "" "$(git -c safe.directory='*' -C "$b/repo" status --short)"
-fi
+export HOME=$work GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+git init -q "$a/repo" && echo text >"$a/repo/file" && git -C "$a/repo" add file &&
+    git -C "$a/repo" -c user.name=x -c user.email=x@y commit -qm first || fail "git commit"
+is "git log" first "$(git -c safe.directory='*' -C "$b/repo" log --format=%s)"
+git -c safe.directory='*' -C "$b/repo" fsck --strict >/dev/null 2>&1 || fail "git fsck"
+is "git status" "" "$(git -c safe.directory='*' -C "$b/repo" status --short)"
 
 # The control directory: not listed, and there.
 ls -a "$a" | grep -q '^\.toystore$' && fail ".toystore is listed"
