@@ -119,7 +119,9 @@ void core_log(struct core *core, int level, const char *format, ...)
 
 void core_stop(struct core *core, int status, const char *format, ...)
 {
-    if (core->stopped)
+    /* A commit that came after the directory was marked clean: this node stops already, and says so
+     * once the mark is on the disk. */
+    if (core->stopped || status == -ESHUTDOWN)
         return;
     core->stopped = true;
     struct action *action = core_act(core, ACTION_STOP);

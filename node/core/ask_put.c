@@ -34,6 +34,9 @@ struct ask_put {
     uint32_t partition;
     struct op name; /* the op */
     bool maybe;     /* an accept with this op may be somewhere */
+    bool stored;    /* sloppy copies of it may be somewhere */
+    bool refused;   /* by the register's chain, after that */
+    bool unsure;    /* whether there are: the tries before were not this node's */
     bool sloppy_may, foreign_op;
     struct op_id caller_op; /* sequence 0: the caller named none */
     unsigned taken;         /* coordinators that have the op, or may */
@@ -145,9 +148,10 @@ static void finish(struct core *core, struct ask_put *put, struct toystore_resul
     operation_answer(core, &put->op, toystore_status_word(result->status));
     if (put->caller_op.sequence &&
         (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED)) {
-        retry_remember(core->coord, &put->caller_op, &put->name);
+        struct retry retry = {put->name, put->stored, put->refused};
+        retry_remember(core->coord, &put->caller_op, &retry);
         if (!op_id_equal(&put->caller_op, &put->name.id))
-            retry_remember(core->coord, &put->name.id, &put->name);
+            retry_remember(core->coord, &put->name.id, &retry);
     }
     result->op = op_to_public(put->name.id);
     result->message = "";
@@ -163,8 +167,9 @@ static void finish_status(struct core *core, struct ask_put *put, enum toystore_
 /* Nobody has applied it, or somebody may. */
 static void finish_failed(struct core *core, struct ask_put *put)
 {
-    bool storing = put->op.state == ASK_SLOPPY; /* a sloppy put is under way, and may have stored */
-    if (put->maybe || put->taken > 1 || any_open(put) || storing)
+    if (put->op.state == ASK_SLOPPY) /* a sloppy put is under way */
+        put->stored = true;
+    if (put->maybe || put->taken > 1 || any_open(put) || put->stored)
         finish_status(core, put, TOYSTORE_INDETERMINATE);
     else if (put->last == TOYSTORE_NO_SPACE || put->last == TOYSTORE_IO)
         finish_status(core, put, put->last);
@@ -376,7 +381,7 @@ static void sloppy_done(struct core *core, uint64_t handle, const struct toystor
     if (!put || put->op.state != ASK_SLOPPY)
         return;
     if (result->status == TOYSTORE_INDETERMINATE)
-        put->maybe = true;
+        put->maybe = put->stored = true;
     if (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED) {
         ask_move(core, put, ASK_PAUSE);
     } else if (result->status != TOYSTORE_OK && (put->maybe || put->taken > 1)) {
@@ -391,7 +396,8 @@ static void ask_sloppy(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
     timer_cancel(core, &put->timer);
-    coord_sloppy(core, &put->request, &put->name, put->deadline_us, sloppy_done, put->op.handle);
+    struct retry retry = {put->name, put->stored, put->refused};
+    coord_sloppy(core, &put->request, &retry, put->deadline_us, sloppy_done, put->op.handle);
 }
 
 /* ---- what a coordinator answered ---- */
@@ -406,6 +412,20 @@ static void not_taken(struct ask_put *put, const struct given *given)
 static void refused(struct core *core, struct ask_put *put, struct given *given,
                     const struct forward_reply *reply)
 {
+    if (put->stored) {
+        put->refused = true;
+        /* A publication that found no majority has left copies, which are siblings now: CONFLICT
+         * would deny what readers will see. It is finished as what it has become. */
+        if (!any_open(put))
+            ask_move(core, put, ASK_SLOPPY);
+        return;
+    }
+    if (put->unsure) {
+        put->maybe = true;
+        if (!any_open(put))
+            finish_failed(core, put);
+        return;
+    }
     if (given->again || (put->taken == 1 && !put->maybe)) {
         struct toystore_result result = {.status = (enum toystore_status)reply->status};
         struct record record = {0};
@@ -567,12 +587,16 @@ void ask_put(struct core *core, const struct toystore_request *request,
     if (request->op.sequence) {
         put->foreign_op = true;
         put->name.id = put->caller_op = op_from_public(request->op);
-        const struct op *tried = retry_find(core->coord, &put->name.id);
-        if (tried)
-            put->name = *tried;
+        const struct retry *tried = retry_find(core->coord, &put->name.id);
+        if (tried) {
+            put->name = tried->op;
+            put->stored = tried->stored;
+            put->refused = tried->refused;
+        }
         if (tried || !first_try(core, put, session)) {
             put->taken = 1;
             put->maybe = true;
+            put->unsure = !tried && put->sloppy_may;
         }
     }
     ask_move(core, put, ASK_WAITING);

@@ -139,8 +139,7 @@ static void lead_work(struct core *core, struct replica_work *work)
     if (!put || work->index >> 8 != put->attempt || put->op.state != PUT_LEAD)
         return;
     struct view view = view_of(core, put->partition);
-    if (work->damaged || view_partition(core, put->partition)->mute ||
-        !view_equal(&view, &put->view))
+    if (work->damaged || view_mute(core, put->partition) || !view_equal(&view, &put->view))
         return;
     struct record *record = arena_alloc(&work->arena, sizeof *record);
     if (put->kind == TASK_REPAIR && known_chosen(core, put, work)) {

@@ -60,7 +60,8 @@ void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uin
 
 /* Each file's pool, and what is under way when the core ends. */
 #define COORD_PARTS(P)                                                                             \
-    P(ask) P(retry) P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(client)
+    P(ask)                                                                                         \
+    P(retry) P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(client)
 #define PART(name)                                                                                 \
     void coord_##name##_init(struct coord *coord);                                                 \
     void coord_##name##_free_all(struct coord *coord);
@@ -73,9 +74,16 @@ void coord_forget_led(struct coord *coord);
 
 /* ---- coord_retry.c ---- */
 
-/* `id` as the caller names the op, and what it was asked with. */
-void retry_remember(struct coord *coord, const struct op_id *id, const struct op *op);
-const struct op *retry_find(const struct coord *coord, const struct op_id *id); /* or NULL */
+/* What an op that may be tried again was asked with. */
+struct retry {
+    struct op op;
+    bool stored;  /* sloppy copies of it may be somewhere */
+    bool refused; /* by the register's chain, after that */
+};
+
+/* `id` as the caller names the op. */
+void retry_remember(struct coord *coord, const struct op_id *id, const struct retry *retry);
+const struct retry *retry_find(const struct coord *coord, const struct op_id *id); /* or NULL */
 
 /* ---- ask_put.c, raw.c, coord_sloppy.c ---- */
 
@@ -87,8 +95,9 @@ void ask_put(struct core *core, const struct toystore_request *request,
 
 /* Puts as a sloppy put (PROTOCOL 6) with the same op; done from outside. OK, CONFLICT and other
  * refusals, NOT_APPLIED (nothing was sent) or INDETERMINATE. */
-void coord_sloppy(struct core *core, const struct toystore_request *request, const struct op *op,
-                  uint64_t deadline_us, ask_done_fn *done, uint64_t handle);
+void coord_sloppy(struct core *core, const struct toystore_request *request,
+                  const struct retry *retry, uint64_t deadline_us, ask_done_fn *done,
+                  uint64_t handle);
 
 /* At an owner: reads all owners and stores the merge where it is missing; nobody waits. */
 void coord_get_repair(struct core *core, struct slice key);

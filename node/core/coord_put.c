@@ -314,7 +314,7 @@ static enum toystore_status can_coordinate(struct core *core, struct slice key, 
     view_electorate_key(core, key, 0, 0, &electorate);
     if (electorate_index(&electorate, core->id) < 0)
         return TOYSTORE_NOT_LEADER;
-    return view_partition(core, partition)->mute ? TOYSTORE_MUTE : TOYSTORE_OK;
+    return view_mute(core, partition) ? TOYSTORE_MUTE : TOYSTORE_OK;
 }
 
 static bool read_match(struct coord_put *put, const struct wire_list *list)

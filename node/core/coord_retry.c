@@ -10,7 +10,7 @@
 struct tried {
     struct list link;
     struct op_id id; /* as the caller names it */
-    struct op op;    /* as it went on its way: another one after TOO-LATE */
+    struct retry retry;
 };
 
 static struct slice op_key(const struct op_id *id, uint8_t bytes[SESSION_SIZE + 8])
@@ -29,29 +29,29 @@ static void forget_oldest(struct coord *coord)
     free(oldest);
 }
 
-void retry_remember(struct coord *coord, const struct op_id *id, const struct op *op)
+void retry_remember(struct coord *coord, const struct op_id *id, const struct retry *retry)
 {
     uint8_t bytes[SESSION_SIZE + 8];
     struct slice key = op_key(id, bytes);
     struct tried *before = map_get(&coord->tried, key);
     if (before) {
-        before->op = *op;
+        before->retry = *retry;
         return;
     }
     if (coord->tried.count >= COORD_TRIED_MAX)
         forget_oldest(coord);
     struct tried *tried = base_alloc(sizeof *tried);
     tried->id = *id;
-    tried->op = *op;
+    tried->retry = *retry;
     list_push_back(&coord->tried_order, &tried->link);
     map_put(&coord->tried, key, tried);
 }
 
-const struct op *retry_find(const struct coord *coord, const struct op_id *id)
+const struct retry *retry_find(const struct coord *coord, const struct op_id *id)
 {
     uint8_t bytes[SESSION_SIZE + 8];
     const struct tried *tried = map_get(&coord->tried, op_key(id, bytes));
-    return tried ? &tried->op : NULL;
+    return tried ? &tried->retry : NULL;
 }
 
 void coord_retry_init(struct coord *coord)

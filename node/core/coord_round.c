@@ -23,7 +23,7 @@ static bool view_moved(const struct core *core, const struct coord_put *put)
 /* Begins again under what this node knows now, or gives up where it may not take part. */
 static void round_lost(struct core *core, struct coord_put *put)
 {
-    if (view_partition(core, put->partition)->mute)
+    if (view_mute(core, put->partition))
         put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_MUTE);
     else if (put->unknown)
         put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_UNKNOWN);
@@ -36,7 +36,7 @@ static void round_lost(struct core *core, struct coord_put *put)
 static void promise_work(struct core *core, struct replica_work *work)
 {
     struct coord_put *put = round_of(core, work, PUT_PROMISE);
-    if (!put || view_moved(core, put) || view_partition(core, put->partition)->mute)
+    if (!put || view_moved(core, put) || view_mute(core, put->partition))
         return;
     const struct ballot *promised = put_promised(core, put, work);
     struct era era = view_era(put->view);
@@ -210,7 +210,7 @@ void put_prepare(struct core *core, struct operation *operation)
 static void adopt_work(struct core *core, struct replica_work *work)
 {
     struct coord_put *put = round_of(core, work, PUT_ADOPT);
-    if (!put || view_moved(core, put) || view_partition(core, put->partition)->mute)
+    if (!put || view_moved(core, put) || view_mute(core, put->partition))
         return;
     if (!put_own_accept(core, put, work, &put->judgement.record))
         put->counter_seen = max_u64(put->counter_seen, put_promised(core, put, work)->counter);

@@ -26,9 +26,9 @@ struct coord_sloppy {
     uint32_t partition;
     struct view view;
     unsigned w;
+    bool insists; /* it was refused where its copies are siblings already: only these are spread */
     struct stand stands[STANDS_MAX];
     unsigned stand_count, open, stored;
-    bool refused; /* somebody is in a newer era, or the session is retired */
     struct record base;
     struct blob *record;
     struct timer timer;
@@ -200,6 +200,8 @@ static void cover_read(struct coord_sloppy *put, struct sloppy *sloppy)
     struct era era = view_era(put->view);
     for (size_t i = 0; i < base->sloppy_count; i++) {
         const struct sloppy *other = &base->sloppy[i];
+        if (op_id_equal(&other->version.op, &sloppy->version.op))
+            continue; /* its own copy of an earlier try */
         bool buried = other->version.kind == TOYSTORE_TOMBSTONE && sloppy_visible(base, i);
         if (sloppy_visible(base, i) && !buried && !named(put, &other->version.op))
             continue;
@@ -250,6 +252,26 @@ static bool too_many(const struct coord_sloppy *put)
     return left >= SIBLINGS_MAX;
 }
 
+static void pack_sibling(struct coord_sloppy *put, struct sloppy *sloppy)
+{
+    struct record record = {.sloppy = sloppy, .sloppy_count = 1};
+    struct buf bytes = {0};
+    record_encode(&bytes, &record);
+    put->record = buf_take(&bytes);
+}
+
+/* As its first try made it: what stands there now it has not seen, and does not replace. */
+static enum toystore_status find_sibling(struct coord_sloppy *put)
+{
+    for (size_t i = 0; i < put->base.sloppy_count; i++) {
+        if (!op_id_equal(&put->base.sloppy[i].version.op, &put->name.id))
+            continue;
+        pack_sibling(put, &put->base.sloppy[i]);
+        return TOYSTORE_OK;
+    }
+    return TOYSTORE_NOT_APPLIED;
+}
+
 /* OK: put->record is the sibling alone. */
 static enum toystore_status make_sibling(struct core *core, struct coord_sloppy *put)
 {
@@ -267,10 +289,7 @@ static enum toystore_status make_sibling(struct core *core, struct coord_sloppy 
     if (too_many(put))
         return TOYSTORE_CONFLICT;
     cover_read(put, &sloppy);
-    struct record record = {.sloppy = &sloppy, .sloppy_count = 1};
-    struct buf bytes = {0};
-    record_encode(&bytes, &record);
-    put->record = buf_take(&bytes);
+    pack_sibling(put, &sloppy);
     return TOYSTORE_OK;
 }
 
@@ -298,7 +317,7 @@ static void on_stored(struct core *core, uint64_t handle, uint64_t index,
 static void sloppy_store(struct core *core, struct operation *operation)
 {
     struct coord_sloppy *put = sloppy_of(operation);
-    enum toystore_status status = make_sibling(core, put);
+    enum toystore_status status = put->insists ? find_sibling(put) : make_sibling(core, put);
     if (status != TOYSTORE_OK) {
         finish(core, put, status);
         return;
@@ -324,8 +343,9 @@ static void start(struct core *core, struct timer *timer)
     operation_move(core, &sloppy_find(core, timer->handle)->op, SLOPPY_READ);
 }
 
-void coord_sloppy(struct core *core, const struct toystore_request *request, const struct op *op,
-                  uint64_t deadline_us, ask_done_fn *done, uint64_t handle)
+void coord_sloppy(struct core *core, const struct toystore_request *request,
+                  const struct retry *retry, uint64_t deadline_us, ask_done_fn *done,
+                  uint64_t handle)
 {
     pool_handle own;
     struct coord_sloppy *put = pool_new(&core->coord->sloppies, &own);
@@ -338,7 +358,8 @@ void coord_sloppy(struct core *core, const struct toystore_request *request, con
     put->done_handle = handle;
     request_copy(&put->arena, request, &put->request);
     put->key = slice_public(put->request.key);
-    put->name = *op;
+    put->name = retry->op;
+    put->insists = retry->refused;
     put->partition = view_partition_of(core, put->key);
     put->view = view_of(core, put->partition);
     struct electorate electorate;

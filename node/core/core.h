@@ -58,7 +58,7 @@ enum event_type {
     EVENT_DATAGRAM,  /* from, bytes */
     EVENT_RESOLVED,  /* resume, status (0 or negative errno), from */
     EVENT_LOADED,    /* resume, status (0, -ENOENT, -EUCLEAN, -EIO), bytes */
-    EVENT_COMMITTED, /* resume, status (0, -ENOSPC, -EIO) */
+    EVENT_COMMITTED, /* resume, status (0, -ENOSPC, -EIO, -ESHUTDOWN: this node stops) */
     EVENT_SCANNED,   /* resume, status, pairs, more */
     EVENT_ROOM,      /* resume, status, room_size, room_free */
     EVENT_CALL,      /* call, request: from the embedding API */
@@ -81,7 +81,7 @@ struct core_event {
     int status;
     const struct scan_pair *pairs; /* borrowed */
     size_t pair_count;
-    bool more; /* the scan ended at its limit */
+    bool more;                     /* the scan ended at its limit */
     uint64_t room_size, room_free; /* bytes of the store's disk, and those still to be had */
     uint64_t call;
     const struct toystore_request *request; /* borrowed */

@@ -62,7 +62,7 @@ void disk_commit(struct core *core, struct batch *batch, bool durable, struct re
 {
     if (!core->config.storing || core->clean_marked) {
         batch_free(batch);
-        answer_soon(core, EVENT_COMMITTED, core->config.storing ? -EIO : 0, resume);
+        answer_soon(core, EVENT_COMMITTED, core->config.storing ? -ESHUTDOWN : 0, resume);
         return;
     }
     struct action *action = core_act(core, ACTION_COMMIT);

@@ -68,12 +68,22 @@ static void partition_tick(struct core *core, uint32_t number)
     bool rests = same_hash(&root, &partition->root);
     partition->root = root;
     bool full = (entropy->ticks + number) % ENTROPY_FULL_TICKS == 0;
-    if (!full &&
-        (rests ? same_hash(&root, &partition->equal) : ++partition->busy < ENTROPY_BUSY_TICKS))
+    if (!full && !rests && ++partition->busy < ENTROPY_BUSY_TICKS)
         return;
     partition->busy = 0;
-    if (compares(core, number, &electorate))
-        partition->due |= peers_of(core, &electorate);
+    if (!compares(core, number, &electorate))
+        return;
+    uint32_t peers = peers_of(core, &electorate);
+    if (!full && rests && same_hash(&root, &partition->equal))
+        peers &= ~partition->equal_with;
+    partition->due |= peers;
+}
+
+/* An owner without anything asks nobody: those that have something ask it. */
+static void know_nothing(struct entropy_partition *partition)
+{
+    partition->equal = (struct hash128){{0}};
+    partition->equal_with = UINT32_MAX;
 }
 
 static bool entropy_sized(struct core *core)
@@ -83,6 +93,8 @@ static bool entropy_sized(struct core *core)
     if (entropy->partition_count == 0 && count > 0) {
         entropy->partitions = base_alloc(count * sizeof *entropy->partitions);
         entropy->partition_count = count;
+        for (uint32_t i = 0; i < count; i++)
+            know_nothing(&entropy->partitions[i]);
     }
     return core->config.storing && entropy->partition_count > 0;
 }
@@ -129,8 +141,25 @@ void entropy_view_changed(struct core *core)
     for (uint32_t i = 0; i < entropy->partition_count; i++) {
         struct entropy_partition *partition = &entropy->partitions[i];
         partition->due = partition->tried = 0;
-        partition->equal = (struct hash128){{0}};
+        know_nothing(partition);
     }
+}
+
+/* A root that changes between two comparisons is known to be equal to the last peer's alone. */
+static void note_equal(struct core *core, const struct entropy_sync *sync)
+{
+    struct entropy_partition *partition = &core->entropy->partitions[sync->partition];
+    struct hash128 root = tree_root(core, sync->partition);
+    if (sync->differed) {
+        partition->equal_with &= ~sync->peer; /* compared again once it rests */
+        return;
+    }
+    if (!same_hash(&root, &sync->root))
+        return;
+    if (!same_hash(&root, &partition->equal))
+        partition->equal_with = 0;
+    partition->equal = root;
+    partition->equal_with |= sync->peer;
 }
 
 /* ---- comparing ---- */
@@ -145,11 +174,7 @@ static void compared(struct core *core, uint64_t handle, node_id from, enum toys
     if (status == TOYSTORE_OK && compares(core, sync->partition, &electorate) &&
         electorate_index(&electorate, from) >= 0) {
         partition->due &= ~sync->peer;
-        struct hash128 root = tree_root(core, sync->partition);
-        if (sync->differed)
-            partition->equal = (struct hash128){{0}}; /* compared again once it rests */
-        else if (partition->due == 0 && same_hash(&root, &sync->root))
-            partition->equal = root;
+        note_equal(core, sync);
     } else if (status == TOYSTORE_MUTE) {
         view_note_mute(core, sync->partition, from);
     }

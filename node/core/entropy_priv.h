@@ -19,7 +19,8 @@ enum {
 /* Peers are bits: places in the partition's electorate. */
 struct entropy_partition {
     struct hash128 root;  /* at the last tick */
-    struct hash128 equal; /* when it was last found equal to all peers' */
+    struct hash128 equal; /* when it was last found equal to a peer's */
+    uint32_t equal_with;  /* the peers that had this very one */
     uint32_t due, tried;  /* peers to compare with; those of them asked since the last tick */
     uint16_t busy;        /* ticks in which the root changed */
     bool comparing;

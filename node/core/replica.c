@@ -178,7 +178,8 @@ static void replica_committed(struct core *core, const struct core_event *event,
     struct replica_op *op = pool_get(&core->replica->ops, resume.handle);
     if (event->status != 0) {
         replica_tree_undo(core, op);
-        core_log(core, LOG_ERROR, "a write was not made: %s", strerror(-event->status));
+        if (event->status != -ESHUTDOWN)
+            core_log(core, LOG_ERROR, "a write was not made: %s", strerror(-event->status));
     }
     replica_finish(core, op, event->status);
 }

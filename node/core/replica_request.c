@@ -44,7 +44,7 @@ bool replica_admit(struct core *core, const struct rpc_request *request, uint32_
     case ADMIT_OK:
         break;
     }
-    if (view_partition(core, partition)->mute) {
+    if (view_mute(core, partition)) {
         reply_status(core, request, partition, TOYSTORE_MUTE);
         return false;
     }
@@ -58,7 +58,7 @@ enum toystore_status replica_still(struct core *core, const struct replica_reque
     struct view now = view_of(core, request->partition);
     if (!view_at_least(&request->view, &now) && !BROKEN(core, views_ignored))
         return TOYSTORE_STALE;
-    return view_partition(core, request->partition)->mute ? TOYSTORE_MUTE : TOYSTORE_OK;
+    return view_mute(core, request->partition) ? TOYSTORE_MUTE : TOYSTORE_OK;
 }
 
 bool replica_from_owner(struct core *core, struct slice key, node_id from)

@@ -204,11 +204,16 @@ bool view_owner(const struct core *core, uint32_t partition, node_id id)
     return newest && (layout_owns(newest, partition, id) || layout_owns(oldest, partition, id));
 }
 
+bool view_mute(const struct core *core, uint32_t partition)
+{
+    return core->views->slots[partition].now.mute && view_owner(core, partition, core->id);
+}
+
 bool view_reachable(const struct core *core, uint32_t partition, node_id id)
 {
     const struct slot *slot = &core->views->slots[partition];
     if (id == core->id)
-        return !slot->now.mute;
+        return !view_mute(core, partition);
     for (size_t i = 0; i < MUTES_MAX; i++)
         if (slot->mutes[i].id == id && slot->mutes[i].until_us > core->now_us)
             return false;

@@ -10,10 +10,13 @@
 struct partition {
     uint32_t epoch;         /* noted, fsynced */
     struct ballot promised; /* for all keys of it at once; committed */
-    bool mute;              /* forgot something here; answers only those that take from it */
+    bool mute;              /* forgot something here, until it has recovered: see view_mute */
     struct era held;        /* the newest era in which it has taken it (PROTOCOL 7); fsynced */
 };
 
+/* Is this node an owner that has forgotten something of the partition? What it had when it was an
+ * owner last does not matter to what it is asked as a member or a fallback. */
+bool view_mute(const struct core *core, uint32_t partition);
 /* Has this node taken the partition in the present era? */
 bool view_holds(const struct core *core, uint32_t partition);
 

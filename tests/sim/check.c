@@ -11,7 +11,9 @@
 /* What every layout number has meant so far. */
 struct checks {
     struct map layouts;   /* number -> blob */
-    struct map registers; /* toystore_op */
+    struct map registers; /* toystore_op that some disk has had in a register */
+    struct map siblings;  /* toystore_op that some disk has had as a sloppy put */
+    bool sloppy[KEYS_MAX];
     char words[300];
 };
 
@@ -29,12 +31,29 @@ void checks_free(struct checks *checks)
     }
     map_free(&checks->layouts);
     map_free(&checks->registers);
+    map_free(&checks->siblings);
     free(checks);
 }
 
 /* ---- what was written ---- */
 
-/* Ops that some disk has had in a register. */
+static void note_op(struct sim *sim, struct map *ops, const struct op_id *id)
+{
+    struct toystore_op op = op_to_public(*id);
+    map_put(ops, slice_of(&op, sizeof op), sim);
+}
+
+static void note_record(struct sim *sim, struct slice key, const struct record *record)
+{
+    if (record->has_register)
+        note_op(sim, &sim->checks->registers, &record->reg.version.op);
+    for (size_t i = 0; i < record->sloppy_count; i++)
+        note_op(sim, &sim->checks->siblings, &record->sloppy[i].version.op);
+    for (unsigned i = 0; record->sloppy_count != 0 && i < sim->plan.keys; i++)
+        if (slice_equal(key, slice_str(client_key(i))))
+            sim->checks->sloppy[i] = true;
+}
+
 void check_write(struct sim *sim, const struct batch *batch)
 {
     if (sim->plan.strict)
@@ -46,10 +65,8 @@ void check_write(struct sim *sim, const struct batch *batch)
         struct record record;
         if (write->space == TOYSTORE_RECORDS && !write->remove &&
             entry_decode(blob_slice(write->value), &entry) == 0 && entry.record.size != 0 &&
-            record_decode(&arena, entry.record, &record) == 0 && record.has_register) {
-            struct toystore_op op = op_to_public(record.reg.version.op);
-            map_put(&sim->checks->registers, slice_of(&op, sizeof op), sim);
-        }
+            record_decode(&arena, entry.record, &record) == 0)
+            note_record(sim, blob_slice(write->key), &record);
         arena_free(&arena);
     }
 }
@@ -57,6 +74,16 @@ void check_write(struct sim *sim, const struct batch *batch)
 bool check_was_register(const struct sim *sim, const struct toystore_op *op)
 {
     return map_get(&sim->checks->registers, slice_of(op, sizeof *op)) != NULL;
+}
+
+bool check_was_sibling(const struct sim *sim, const struct toystore_op *op)
+{
+    return map_get(&sim->checks->siblings, slice_of(op, sizeof *op)) != NULL;
+}
+
+bool check_went_sloppy(const struct sim *sim, unsigned key)
+{
+    return sim->checks->sloppy[key];
 }
 
 /* ---- at every step ---- */

@@ -44,12 +44,6 @@ void clients_free(struct clients *clients)
     free(clients);
 }
 
-const char *client_key(unsigned key)
-{
-    static const char *const keys[KEYS_MAX] = {"a", "b", "d/c", "d/e", "f", "g"};
-    return keys[key];
-}
-
 static struct operation *operation_of(struct sim *sim, uint64_t call)
 {
     return &sim->clients->history.operations[call >> 8];

@@ -17,18 +17,19 @@ static bool acknowledged(const struct operation *op)
 
 /* ---- one copy ---- */
 
-/* After a sloppy put, or one that may have left its sloppy copies, a key is not one copy any more.
- */
+/* A sloppy copy anywhere is a sibling, and may be read, or refuse an if-absent, before the same op
+ * enters the register behind puts that were acknowledged meanwhile: these are concurrent with it,
+ * but the key is not one copy any more. One that never showed, because a later put of its session
+ * was there before it, was acknowledged as sloppy all the same. */
 static bool one_copy(const struct sim *sim, unsigned key)
 {
     const struct history *history = &sim->clients->history;
-    for (size_t i = 0; i < history->count; i++) {
-        const struct operation *op = &history->operations[i];
-        if (op->key != key || op->strict || !changes(op))
-            continue;
-        if (op->sloppy || op->outcome == OUTCOME_UNKNOWN)
+    if (check_went_sloppy(sim, key))
+        return false;
+    for (size_t i = 0; i < history->count; i++)
+        if (history->operations[i].key == key && changes(&history->operations[i]) &&
+            history->operations[i].sloppy)
             return false;
-    }
     return true;
 }
 
@@ -73,15 +74,19 @@ static bool same_session_later(const struct operation *put, const struct operati
            later->op.sequence > put->op.sequence;
 }
 
-/* An unconditional sloppy put replaces all siblings that its writer could see. */
-static bool covers_what_it_reads(const struct operation *later)
+/* An unconditional sloppy put replaces all siblings that its writer could see. So does one that
+ * left its sloppy copies at a few owners and was then acknowledged by a majority after all: who
+ * read those copies may have built on them. */
+static bool covers_what_it_reads(const struct sim *sim, const struct operation *later)
 {
-    return !later->strict && later->condition == TOYSTORE_ALWAYS &&
-           (later->sloppy || later->outcome == OUTCOME_UNKNOWN);
+    if (later->strict || later->condition != TOYSTORE_ALWAYS)
+        return false;
+    return later->outcome == OUTCOME_UNKNOWN || check_was_sibling(sim, &later->op);
 }
 
-/* May `later` have replaced `put`? Whatever had not ended when the put began may have. But a
- * sloppy put that never was in the register is replaced only by who names it, or by its session. */
+/* May `later` have replaced `put`? Of what had not ended when the put began, an unconditional one
+ * may have, and one that names it. But a sloppy put that never was in the register is replaced only
+ * by who names it, or by its session. */
 static bool may_replace(struct sim *sim, const struct operation *put, const struct operation *later)
 {
     if (later == put || !changes(later) || later->key != put->key)
@@ -90,7 +95,10 @@ static bool may_replace(struct sim *sim, const struct operation *put, const stru
         return false;
     if (put->sloppy && !check_was_register(sim, &put->op))
         return names(later, put->value) || same_session_later(put, later) ||
-               covers_what_it_reads(later);
+               covers_what_it_reads(sim, later);
+    if (later->condition != TOYSTORE_ALWAYS && !names(later, put->value) &&
+        !same_session_later(put, later))
+        return false;
     return later->ended > put->began || later->outcome == OUTCOME_UNKNOWN;
 }
 

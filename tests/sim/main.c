@@ -2,6 +2,7 @@
  *
  *     sim --seeds A-B      all of them            sim --minutes M [--seeds A-B]   for so long
  *     sim --seed S --trace one, with what happens sim --list FILE                 seeds of a file
+ *     --sloppy             no plan is strict: sloppy puts, hints and siblings in every seed
  *     --break NAME         a broken core (broken.def); with --caught a failure is success
  *     --jobs J             processes */
 #include <getopt.h>
@@ -30,7 +31,7 @@ struct options {
     size_t list_count;
     unsigned jobs, minutes;
     uint32_t broken;
-    bool trace, caught;
+    bool trace, caught, sloppy;
 };
 
 /* Shared by the processes. */
@@ -56,7 +57,10 @@ static uint64_t now_s(void)
 
 static bool run_once(const struct options *options, uint64_t seed, struct sim *sim)
 {
-    *sim = (struct sim){.seed = seed, .broken = options->broken, .print = options->trace};
+    *sim = (struct sim){.seed = seed,
+                        .broken = options->broken,
+                        .sloppy = options->sloppy,
+                        .print = options->trace};
     bool good = sim_run(sim);
     sim_free(sim);
     return good;
@@ -265,6 +269,9 @@ static bool read_option(struct options *options, int option, const char *value)
     case 'c':
         options->caught = true;
         return true;
+    case 'p':
+        options->sloppy = true;
+        return true;
     default:
         return false;
     }
@@ -272,22 +279,19 @@ static bool read_option(struct options *options, int option, const char *value)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {{"seeds", required_argument, NULL, 'S'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"break", required_argument, NULL, 'b'},
-                                          {"minutes", required_argument, NULL, 'm'},
-                                          {"jobs", required_argument, NULL, 'j'},
-                                          {"list", required_argument, NULL, 'l'},
-                                          {"caught", no_argument, NULL, 'c'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option names[] = {
+        {"seeds", required_argument, NULL, 'S'},   {"seed", required_argument, NULL, 's'},
+        {"trace", no_argument, NULL, 't'},         {"break", required_argument, NULL, 'b'},
+        {"minutes", required_argument, NULL, 'm'}, {"jobs", required_argument, NULL, 'j'},
+        {"list", required_argument, NULL, 'l'},    {"caught", no_argument, NULL, 'c'},
+        {"sloppy", no_argument, NULL, 'p'},        {NULL, 0, NULL, 0}};
     static struct options options = {.first = 1, .last = UINT32_MAX};
     int option;
     options.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
         if (!read_option(&options, option, optarg)) {
             fprintf(stderr, "usage: sim --seeds A-B | --seed S [--trace] | --list FILE "
-                            "[--minutes M] [--jobs J] [--break NAME [--caught]]\n");
+                            "[--minutes M] [--jobs J] [--sloppy] [--break NAME [--caught]]\n");
             return 2;
         }
     return options.trace ? run_traced(&options) : run_all(&options);

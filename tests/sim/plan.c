@@ -102,6 +102,8 @@ void plan_draw(struct sim *sim)
         draw_moves(sim, plan);
     else if (chance(sim, 150))
         draw_splits(sim, plan);
+    if (sim->sloppy)
+        plan->strict = false;
 }
 
 void plan_print(const struct sim *sim)

@@ -101,6 +101,7 @@ struct sim_node {
 struct sim {
     uint64_t seed, now_us;
     uint32_t broken;
+    bool sloppy; /* no plan is strict */
     bool print;
     struct prng streams[STREAM_COUNT];
     struct plan plan;
@@ -195,7 +196,10 @@ bool check_two_owners(const struct sim_node *node);
 struct checks *checks_new(void);
 void checks_free(struct checks *checks);
 void check_write(struct sim *sim, const struct batch *batch); /* before it is made */
+/* What any disk has had at any time: */
 bool check_was_register(const struct sim *sim, const struct toystore_op *op);
+bool check_was_sibling(const struct sim *sim, const struct toystore_op *op);
+bool check_went_sloppy(const struct sim *sim, unsigned key);
 void check_step(struct sim *sim, struct sim_node *node); /* after every step of a core */
 /* NULL when it is so, else words that say what is missing: */
 const char *check_settled(struct sim *sim);  /* all nodes serve under one finished layout */

@@ -51,6 +51,11 @@ struct partition *view_partition(struct core *core, uint32_t partition)
     return &world.partitions[core->id][partition];
 }
 
+bool view_mute(const struct core *core, uint32_t partition)
+{
+    return world.partitions[core->id][partition].mute;
+}
+
 bool view_holds(const struct core *core, uint32_t partition)
 {
     (void)core;

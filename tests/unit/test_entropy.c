@@ -166,6 +166,23 @@ static void test_a_member_that_comes_back_is_compared_with_at_once(void **state)
     assert_int_equal(disks[3].spaces[TOYSTORE_RECORDS].count, 1);
 }
 
+/* What comes between two comparisons is not taken for known by all. */
+static void test_a_root_is_known_to_be_equal_to_the_last_peers_alone(void **state)
+{
+    (void)state;
+    for (node_id id = 1; id <= 3; id++)
+        put(id, "k", 1);
+    ticks(4);
+    put(1, "new", 1);
+    put(3, "new", 1);
+    entropy_on_member(&world.cores[1], 3);
+    entropy_on_member(&world.cores[3], 1);
+    world_run();
+    assert_int_equal(disks[2].spaces[TOYSTORE_RECORDS].count, 1);
+    ticks(4);
+    assert_int_equal(disks[2].spaces[TOYSTORE_RECORDS].count, 2);
+}
+
 static void promise(node_id at, uint64_t counter)
 {
     world.partitions[at][view_partition_of(&world.cores[at], slice_str("k"))].promised =
@@ -228,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(copies_become_equal_and_then_all_is_quiet),
         TEST(a_member_that_comes_back_is_compared_with_at_once),
+        TEST(a_root_is_known_to_be_equal_to_the_last_peers_alone),
         TEST(what_a_promise_refuses_is_settled_at_the_second_look),
         TEST(what_is_known_to_be_chosen_goes_below_the_promise),
         TEST(a_mute_owner_neither_compares_nor_is_compared_with),
