@@ -101,8 +101,8 @@ void control_list(struct node *node, uint64_t offset, fs_entry_fn *entry, void *
     if (node->control != CONTROL_ROOT)
         return;
     for (uint64_t i = offset > 2 ? offset - 2 : 0; i < ARRAY_COUNT(names); i++) {
-        struct stat attr = {.st_ino = i + 2, .st_mode = i < 4 ? S_IFREG : S_IFDIR};
-        if (!entry(arg, names[i], &attr, i + 3))
+        struct fs_entry named = {.attr = {.st_ino = i + 2, .st_mode = i < 4 ? S_IFREG : S_IFDIR}};
+        if (!entry(arg, names[i], &named, i + 3))
             return;
     }
 }

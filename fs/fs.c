@@ -12,6 +12,7 @@ struct fs *fs_new(const struct fs_config *config)
         fs->config.timeout_ms = FS_TIMEOUT_MS;
     pool_init(&fs->nodes, sizeof(struct node), NODES_MAX);
     pool_init(&fs->handles, sizeof(struct handle), HANDLES_MAX);
+    list_init(&fs->dirs);
     list_init(&fs->contents);
     list_init(&fs->valued);
     list_init(&fs->send_queue);
@@ -136,7 +137,20 @@ static void lookup_seen(void *arg, int error, const struct seen *seen)
     lookup_end(lookup);
 }
 
-void fs_lookup(struct fs *fs, uint64_t parent_id, const char *name, fs_done_fn *done, void *arg)
+static void lookup_listed(void *arg, struct node *node)
+{
+    struct lookup *lookup = arg;
+    if (node == NULL) {
+        look(lookup->fs, lookup->key, lookup_seen, lookup);
+        return;
+    }
+    answer_entry(node, lookup->done, lookup->arg);
+    node_release(node);
+    lookup_end(lookup);
+}
+
+void fs_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_caller caller,
+               fs_done_fn *done, void *arg)
 {
     struct node *parent = node_get(fs, parent_id);
     if (parent == NULL) {
@@ -163,7 +177,7 @@ void fs_lookup(struct fs *fs, uint64_t parent_id, const char *name, fs_done_fn *
     }
     struct lookup *lookup = base_alloc(sizeof *lookup);
     *lookup = (struct lookup){.fs = fs, .key = key, .done = done, .arg = arg};
-    look(fs, key, lookup_seen, lookup);
+    dirs_lookup(parent, key, caller.pid, lookup_listed, lookup);
 }
 
 void fs_forget(struct fs *fs, uint64_t id, uint64_t count)

@@ -35,6 +35,7 @@ void fs_free(struct fs *fs); /* nothing is under way any more */
 
 struct fs_caller {
     uint32_t uid, gid;
+    uint32_t pid; /* 0: unknown */
 };
 
 /* What the reader of a handle must be told with its answer to open. */
@@ -59,7 +60,8 @@ typedef void fs_done_fn(void *arg, const struct fs_answer *answer);
 void fs_statfs(struct fs *fs, fs_done_fn *done, void *arg);
 
 /* ---- nodes ---- */
-void fs_lookup(struct fs *fs, uint64_t parent, const char *name, fs_done_fn *done, void *arg);
+void fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_caller caller,
+               fs_done_fn *done, void *arg);
 void fs_forget(struct fs *fs, uint64_t node, uint64_t count);
 /* handle 0: none. */
 void fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, fs_done_fn *done, void *arg);
@@ -105,10 +107,17 @@ void fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_pa
                const char *new_name, unsigned flags, fs_done_fn *done, void *arg);
 
 /* ---- directories ---- */
-void fs_opendir(struct fs *fs, uint64_t node, fs_done_fn *done, void *arg);
-/* Calls `entry` for each name after `offset` until it says that it has no room: true, taken. */
-typedef bool fs_entry_fn(void *arg, const char *name, const struct stat *attr, uint64_t next);
-void fs_readdir(struct fs *fs, uint64_t handle, uint64_t offset, fs_entry_fn *entry,
+void fs_opendir(struct fs *fs, uint64_t node, struct fs_caller caller, fs_done_fn *done, void *arg);
+struct fs_entry {
+    struct stat attr;  /* st_ino and the type; all of them when there is a node */
+    uint64_t node;     /* one lookup counted, if it is taken; 0: to be looked up */
+    unsigned valid_us; /* so long name and attributes hold */
+};
+/* Calls `entry` for each name after `offset` until it says that it has no room: true, taken.
+ * `plus` is how many entries may come with a node at most; 0: a plain readdir. Only a caller that
+ * was seen to look up what it reads gets nodes. */
+typedef bool fs_entry_fn(void *arg, const char *name, const struct fs_entry *entry, uint64_t next);
+void fs_readdir(struct fs *fs, uint64_t handle, uint64_t offset, unsigned plus, fs_entry_fn *entry,
                 fs_done_fn *done, void *arg);
 void fs_releasedir(struct fs *fs, uint64_t handle);
 void fs_fsyncdir(struct fs *fs, uint64_t handle, fs_done_fn *done, void *arg);

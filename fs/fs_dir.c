@@ -2,29 +2,19 @@
  * names, so that a name that comes or goes meanwhile moves no other.
  *
  * Enters from ops.c; leaves to submit.c. */
-#include "fs_priv.h"
+#include "fs_dir.h"
+
+#include "base/hash.h"
 
 #include <stdlib.h>
 
-enum { LIST_LIMIT = 1024, COOKIE_DOT = 1, COOKIE_DOT_DOT = 2 };
-
-struct dir_entry {
-    char *name;
-    uint64_t cookie;
-    struct stat attr;
-};
-
-/* The entries behind `after`, as they were listed last. */
-struct dir {
-    struct dir_entry *entries;
-    size_t count;
-    uint64_t after;
-    bool valid, more;
-};
+enum { LIST_LIMIT = 1024, LIST_LIMIT_LOOKED = 256, TOLD_US = 2000 };
+enum { COOKIE_DOT = 1, COOKIE_DOT_DOT = 2 };
 
 struct listing {
     struct fs *fs;
-    uint64_t handle, offset;
+    uint64_t handle, offset, asked_ns;
+    unsigned plus; /* entries that are wanted with attributes */
     size_t pending;
     fs_entry_fn *entry;
     fs_done_fn *done;
@@ -36,31 +26,34 @@ static void dir_clear(struct dir *dir)
     for (size_t i = 0; i < dir->count; i++)
         free(dir->entries[i].name);
     free(dir->entries);
-    *dir = (struct dir){0};
+    dir->entries = NULL;
+    dir->count = 0;
+    dir->valid = dir->more = false;
 }
 
 void dir_free(struct dir *dir)
 {
     dir_clear(dir);
+    list_remove(&dir->link);
     free(dir);
 }
 
-static mode_t type_of(const struct toystore_entry *entry)
+static mode_t type_of(const struct seen *seen)
 {
-    switch (entry->kind) {
+    switch (seen->kind) {
     case TOYSTORE_DIRECTORY:
         return S_IFDIR;
     case TOYSTORE_SYMLINK:
         return S_IFLNK;
     case TOYSTORE_SPECIAL:
-        return entry->attributes.mode & S_IFMT;
+        return seen->attributes.mode & S_IFMT;
     default:
         return S_IFREG;
     }
 }
 
-static void dir_fill(struct dir *dir, uint64_t after, const struct toystore_result *result,
-                     bool root)
+static void dir_fill(struct dir *dir, const struct listing *listing,
+                     const struct toystore_result *result, bool root)
 {
     dir_clear(dir);
     dir->entries = base_alloc((result->entry_count + 1) * sizeof *dir->entries);
@@ -73,26 +66,64 @@ static void dir_fill(struct dir *dir, uint64_t after, const struct toystore_resu
         struct dir_entry *to = &dir->entries[dir->count++];
         to->name = base_string(name);
         to->cookie = from->cookie;
-        const struct toystore_op *file =
-            op_none(&from->attributes.file) ? &from->op : &from->attributes.file;
-        to->attr.st_ino = ino_of(file);
-        to->attr.st_mode = type_of(from);
+        to->seen = (struct seen){.at_ns = listing->asked_ns,
+                                 .listed = true,
+                                 .kind = from->kind,
+                                 .op = from->op,
+                                 .attributes = from->attributes};
+        to->seen.file = op_none(&from->attributes.file) ? from->op : from->attributes.file;
     }
-    dir->after = after;
+    dir->after = listing->offset;
+    dir->at_ns = listing->fs->face.now_ns(listing->fs->face.arg);
     dir->more = result->more;
     dir->valid = true;
 }
 
-static void answer_entries(struct listing *listing, const struct dir *dir)
+/* False: there was no room for it. */
+static bool answer_one(struct listing *listing, struct handle *handle, const struct dir_entry *from)
 {
-    for (size_t i = 0; i < dir->count; i++) {
-        const struct dir_entry *entry = &dir->entries[i];
-        if (entry->cookie > listing->offset &&
-            !listing->entry(listing->arg, entry->name, &entry->attr, entry->cookie))
+    struct fs_entry entry = {
+        .attr = {.st_ino = ino_of(&from->seen.file), .st_mode = type_of(&from->seen)}};
+    struct node *node = listing->plus ? dir_node(handle->dir, from, FRESH_MS) : NULL;
+    if (node) {
+        entry.node = node->id;
+        entry.valid_us = TOLD_US;
+        node_stat(node, &entry.attr);
+        node->told_until_ns = listing->fs->face.now_ns(listing->fs->face.arg) + TOLD_US * 1000;
+    }
+    bool taken = listing->entry(listing->arg, from->name, &entry, from->cookie);
+    if (node) {
+        node->lookups += taken;
+        node_release(node);
+    }
+    return taken;
+}
+
+static void answer_entries(void *arg)
+{
+    struct listing *listing = arg;
+    struct handle *handle = pool_get(&listing->fs->handles, listing->handle);
+    if (handle == NULL) {
+        answer_error(-EBADF, listing->done, listing->arg);
+        free(listing);
+        return;
+    }
+    for (size_t i = 0; i < handle->dir->count; i++) {
+        const struct dir_entry *entry = &handle->dir->entries[i];
+        if (entry->cookie > listing->offset && !answer_one(listing, handle, entry))
             break;
     }
     answer_ok(listing->done, listing->arg);
     free(listing);
+}
+
+static void answer_listed(struct listing *listing)
+{
+    struct handle *handle = pool_get(&listing->fs->handles, listing->handle);
+    if (listing->plus)
+        dir_records(handle->dir, listing->offset, listing->plus, answer_entries, listing);
+    else
+        answer_entries(listing);
 }
 
 /* Whether the entry behind `offset` is in what was listed last, or known not to exist. */
@@ -116,24 +147,27 @@ static void listed(void *arg, const struct toystore_result *result)
         return;
     }
     bool root = handle->node == listing->fs->root;
-    dir_fill(handle->dir, listing->offset, result, root);
+    dir_fill(handle->dir, listing, result, root);
     if (handle->dir->count == 0 && result->entry_count > 0 && result->more) {
         /* nothing but what is never listed: go on behind it */
         listing->offset = result->entries[result->entry_count - 1].cookie;
         list_more(listing);
         return;
     }
-    answer_entries(listing, handle->dir);
+    answer_listed(listing);
 }
 
 static void list_more(struct listing *listing)
 {
-    const struct handle *handle = pool_get(&listing->fs->handles, listing->handle);
+    struct fs *fs = listing->fs;
+    const struct handle *handle = pool_get(&fs->handles, listing->handle);
+    listing->asked_ns = fs->face.now_ns(fs->face.arg);
+    handle->dir->changed = handle->dir->no_records = handle->dir->valid = false;
     struct toystore_request request = {.type = TOYSTORE_LIST,
                                        .key = bytes_of(handle->node->key),
                                        .after = listing->offset,
-                                       .limit = LIST_LIMIT};
-    fs_submit(listing->fs, &request, listed, listing);
+                                       .limit = listing->plus ? LIST_LIMIT_LOOKED : LIST_LIMIT};
+    fs_submit(fs, &request, listed, listing);
 }
 
 /* ---- names that were made here and have not left yet come first ---- */
@@ -172,7 +206,7 @@ static void publish_children(struct listing *listing, struct slice directory)
 
 /* ---- the requests ---- */
 
-void fs_opendir(struct fs *fs, uint64_t id, fs_done_fn *done, void *arg)
+void fs_opendir(struct fs *fs, uint64_t id, struct fs_caller caller, fs_done_fn *done, void *arg)
 {
     struct node *node = node_get(fs, id);
     pool_handle handle_id;
@@ -183,6 +217,9 @@ void fs_opendir(struct fs *fs, uint64_t id, fs_done_fn *done, void *arg)
     }
     *handle = (struct handle){.id = handle_id, .node = node};
     handle->dir = base_alloc(sizeof *handle->dir);
+    *handle->dir = (struct dir){
+        .handle = handle_id, .node = node, .hash = hash64(node->key), .pid = caller.pid};
+    list_push_back(&fs->dirs, &handle->dir->link);
     node_hold(node);
     struct fs_answer answer = {.handle = handle_id};
     done(arg, &answer);
@@ -190,24 +227,24 @@ void fs_opendir(struct fs *fs, uint64_t id, fs_done_fn *done, void *arg)
 
 static bool dots(const struct handle *handle, uint64_t *offset, fs_entry_fn *entry, void *arg)
 {
-    struct stat attr = {.st_ino = FS_ROOT, .st_mode = S_IFDIR};
+    struct fs_entry dot = {.attr = {.st_ino = FS_ROOT, .st_mode = S_IFDIR}};
     if (handle->node != handle->node->fs->root)
-        attr.st_ino = ino_of(&handle->node->seen.file);
+        dot.attr.st_ino = ino_of(&handle->node->seen.file);
     if (*offset < COOKIE_DOT) {
-        if (!entry(arg, ".", &attr, COOKIE_DOT))
+        if (!entry(arg, ".", &dot, COOKIE_DOT))
             return false;
         *offset = COOKIE_DOT;
     }
     if (*offset < COOKIE_DOT_DOT) {
-        if (!entry(arg, "..", &attr, COOKIE_DOT_DOT))
+        if (!entry(arg, "..", &dot, COOKIE_DOT_DOT))
             return false;
         *offset = COOKIE_DOT_DOT;
     }
     return true;
 }
 
-void fs_readdir(struct fs *fs, uint64_t id, uint64_t offset, fs_entry_fn *entry, fs_done_fn *done,
-                void *arg)
+void fs_readdir(struct fs *fs, uint64_t id, uint64_t offset, unsigned plus, fs_entry_fn *entry,
+                fs_done_fn *done, void *arg)
 {
     struct handle *handle = pool_get(&fs->handles, id);
     if (handle == NULL || handle->dir == NULL) {
@@ -225,12 +262,15 @@ void fs_readdir(struct fs *fs, uint64_t id, uint64_t offset, fs_entry_fn *entry,
         return;
     }
     struct listing *listing = base_alloc(sizeof *listing);
-    *listing = (struct listing){.fs = fs, .handle = id, .entry = entry, .done = done, .arg = arg};
+    *listing = (struct listing){
+        .fs = fs, .handle = id, .plus = plus, .entry = entry, .done = done, .arg = arg};
     listing->offset = offset <= COOKIE_DOT_DOT ? 0 : offset;
-    if (from_begin)
+    if (!handle->dir->looked)
+        listing->plus = 0;
+    if (from_begin || (listing->plus && !dir_holds(handle->dir, FRESH_MS)))
         dir_clear(handle->dir);
     if (dir_has(handle->dir, listing->offset))
-        answer_entries(listing, handle->dir);
+        answer_listed(listing);
     else if (from_begin)
         publish_children(listing, handle->node->key);
     else

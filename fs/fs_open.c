@@ -79,9 +79,19 @@ static unsigned how_to_read(struct handle *handle)
     return open;
 }
 
+/* What a listing told the kernel may be older than what was opened, and would cut it. */
+static void untell(struct node *node)
+{
+    struct fs *fs = node->fs;
+    if (node->told_until_ns > fs->face.now_ns(fs->face.arg) && fs->config.invalidate)
+        fs->config.invalidate(fs->config.arg, node->id);
+    node->told_until_ns = 0;
+}
+
 static void answer_open(struct opening *opening)
 {
     struct fs *fs = opening->fs;
+    untell(opening->node);
     struct handle *handle = handle_new(fs, opening->node, opening->flags);
     if (handle == NULL) {
         fail(opening, -ENFILE);
@@ -206,7 +216,8 @@ static void looked(void *arg, int error, const struct seen *seen)
         node_detach(node);
         error = -ESTALE;
     }
-    if (error == 0 && seen->kind != TOYSTORE_FILE && seen->kind != TOYSTORE_REFERENCE)
+    bool no_file = error == 0 && seen->kind != TOYSTORE_FILE && seen->kind != TOYSTORE_REFERENCE;
+    if (no_file || error == -ENOENT) /* the kernel looks it up again, and may create it */
         error = -ESTALE;
     if (error < 0) {
         fail(opening, error);

@@ -15,6 +15,7 @@ enum {
     NODES_MAX = 1 << 24,
     HANDLES_MAX = 1 << 20,
     FRESH_MS = 50,                   /* what a lookup saw feeds the open that follows it */
+    LISTED_MS = 200,                 /* what was listed, for who reads the directory */
     CREATE_DELAY_MS = 100,           /* a plain create waits so long for its first write */
     EMPTY_DELAY_MS = 500,            /* a redirection's first words may take so long */
     PUBLISH_DELAY_MS = 5000,         /* a handle's writes wait so long for a flush */
@@ -35,6 +36,7 @@ enum { FLAG_CLOSING = TOYSTORE_FLAG_CLOSING };
 /* What the store showed under a name at one time; a reference and its file record as one. */
 struct seen {
     uint64_t at_ns; /* when it was asked for; 0: never */
+    bool listed;    /* by a directory: without value and extra, and never fresh */
     enum toystore_kind kind;
     struct toystore_op op;        /* of the name */
     struct toystore_op record_op; /* of the file record; none: not a reference */
@@ -45,6 +47,8 @@ struct seen {
 };
 
 void seen_free(struct seen *seen);
+/* A reference's attributes are those of its file record. */
+void seen_take_record(struct seen *seen, const struct toystore_version *version);
 
 enum control { CONTROL_NONE, CONTROL_ROOT, CONTROL_REPORT, CONTROL_LOCATE };
 
@@ -63,6 +67,7 @@ struct node {
     struct seen seen;
     struct list valued;      /* in fs->valued, when seen.value is kept */
     struct content *content; /* what opens share: open or with unpublished changes; else NULL */
+    uint64_t told_until_ns;  /* a listing's attributes hold in the kernel until then */
     uint64_t cached_version; /* hash of the version that the kernel's pages are of; 0: unknown */
     enum control control;
     unsigned contents;     /* how many versions of it are open here */
@@ -132,6 +137,7 @@ struct fs {
     struct node *root;
     struct map by_key;
     struct map parents; /* directories with news of their entries, by key (parent.c) */
+    struct list dirs;    /* that are open */
     struct list contents;
     struct list valued;
     size_t valued_bytes;
@@ -244,6 +250,15 @@ void fs_bury_record(struct fs *fs, const struct toystore_op *file);
 
 /* ---- fs_dir.c ---- */
 void dir_free(struct dir *dir);
+
+/* ---- dir_plus.c ---- */
+/* A put of a key begins or ends: what its directory's readers were listed does not hold. */
+uint64_t dirs_hash(struct slice key);
+void dirs_changed(struct fs *fs, uint64_t hash);
+/* The node of a name that `pid` was listed just now, held; NULL: it must be looked up. `done` may
+ * come from inside. */
+void dirs_lookup(struct node *directory, struct slice key, uint32_t pid,
+                 void (*done)(void *arg, struct node *node), void *arg);
 
 /* ---- control.c ---- */
 struct node *control_lookup(struct fs *fs, struct node *parent, const char *name);

@@ -24,6 +24,14 @@ void seen_free(struct seen *seen)
     *seen = (struct seen){0};
 }
 
+void seen_take_record(struct seen *seen, const struct toystore_version *version)
+{
+    uint32_t type = seen->attributes.mode & (uint32_t)S_IFMT;
+    seen->record_op = version->op;
+    seen->attributes = version->attributes;
+    seen->attributes.mode = type | (version->attributes.mode & ~(uint32_t)S_IFMT);
+}
+
 static void end(struct looking *looking, int error)
 {
     looking->done(looking->arg, error, &looking->seen);
@@ -51,10 +59,7 @@ static void got_record(void *arg, const struct toystore_result *result)
         return;
     }
     const struct toystore_version *version = &result->versions[0];
-    uint32_t type = seen->attributes.mode & (uint32_t)S_IFMT;
-    seen->record_op = version->op;
-    seen->attributes = version->attributes;
-    seen->attributes.mode = type | (version->attributes.mode & ~(uint32_t)S_IFMT);
+    seen_take_record(seen, version);
     seen->value = blob_copy(slice_from(version->value));
     end(looking, 0);
 }

@@ -124,7 +124,7 @@ void node_saw(struct node *node, const struct seen *seen)
 bool node_fresh(const struct node *node)
 {
     struct fs *fs = node->fs;
-    if (node->seen.at_ns == 0)
+    if (node->seen.at_ns == 0 || node->seen.listed)
         return false;
     return fs->face.now_ns(fs->face.arg) - node->seen.at_ns < (uint64_t)FRESH_MS * 1000000;
 }
@@ -147,6 +147,13 @@ static bool may_show(const struct node *node, const struct seen *seen)
            content_matches(content, seen);
 }
 
+/* A listing that shows the version that is known brings nothing new, and has less of it. */
+static bool brings_nothing(const struct node *node, const struct seen *seen)
+{
+    return seen->listed && !node->seen.listed && node->seen.kind == seen->kind &&
+           op_equal(&node->seen.op, &seen->op) && op_equal(&node->seen.record_op, &seen->record_op);
+}
+
 struct node *node_for(struct fs *fs, struct slice key, const struct seen *seen)
 {
     struct node *node = node_at(fs, key);
@@ -157,7 +164,7 @@ struct node *node_for(struct fs *fs, struct slice key, const struct seen *seen)
         node_make_current(node);
     }
     /* An answer that was asked for earlier may arrive later. */
-    if (node->seen.at_ns <= seen->at_ns)
+    if (node->seen.at_ns <= seen->at_ns && !brings_nothing(node, seen))
         node_saw(node, seen);
     return node;
 }

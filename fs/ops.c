@@ -27,7 +27,8 @@ enum reply {
     REPLY_READ,
     REPLY_TEXT,
     REPLY_STATFS,
-    REPLY_DIR
+    REPLY_DIR,
+    REPLY_DIR_PLUS
 };
 
 struct request {
@@ -39,6 +40,8 @@ struct request {
     uint64_t begun_ns, timer;
     char *entries; /* readdir */
     size_t entries_size, entries_used;
+    uint64_t *nodes; /* readdirplus: looked up by the entries */
+    size_t node_count;
 };
 
 static void answered(struct request *request)
@@ -134,6 +137,8 @@ static void nobody(void *arg, const struct fs_answer *answer)
 static void give_back(struct request *request, const struct fs_answer *answer)
 {
     struct fs *fs = request->ops->fs;
+    for (size_t i = 0; i < request->node_count; i++)
+        fs_forget(fs, request->nodes[i], 1);
     if (answer->error < 0)
         return;
     if (request->reply == REPLY_CREATE || request->reply == REPLY_OPEN)
@@ -184,6 +189,7 @@ static int reply(struct request *request, const struct fs_answer *answer)
     case REPLY_STATFS:
         return reply_statfs(req, answer);
     case REPLY_DIR:
+    case REPLY_DIR_PLUS:
         return fuse_reply_buf(req, request->entries, request->entries_used);
     case REPLY_ERROR:
         break;
@@ -202,6 +208,7 @@ static void done(void *arg, const struct fs_answer *answer)
         answered(request);
     }
     free(request->entries);
+    free(request->nodes);
     free(request);
 }
 
@@ -213,7 +220,7 @@ static struct fs *fs_of(fuse_req_t req)
 static struct fs_caller caller_of(fuse_req_t req)
 {
     const struct fuse_ctx *context = fuse_req_ctx(req);
-    return (struct fs_caller){context->uid, context->gid};
+    return (struct fs_caller){context->uid, context->gid, (uint32_t)context->pid};
 }
 
 /* ---- requests ---- */
@@ -223,11 +230,12 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     const struct ops *ops = userdata;
     if (ops->local_locks)
         conn->want &= ~(unsigned)(FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS);
-    /* Entries from readdirplus could not be kept, with all timeouts 0. Pages are kept by version
-     * at OPEN, not by times. A writeback cache would lose O_APPEND and hide errors. */
-    conn->want &=
-        ~(unsigned)(FUSE_CAP_READDIRPLUS | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE |
-                    FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    /* Pages are kept by version at OPEN, not by times. A writeback cache would lose O_APPEND and
+     * hide errors. The kernel's own guess who wants readdirplus misses a reader whose names it
+     * knows already; dir_plus.c sees better who looks at what it reads. */
+    conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_AUTO_INVAL_DATA |
+                              FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
+                              FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
     conn->max_background = 128;
     conn->congestion_threshold = 96;
     conn->time_gran = 1;
@@ -235,7 +243,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    fs_lookup(fs_of(req), parent, name, done, begin(req, REPLY_ENTRY, NULL));
+    fs_lookup(fs_of(req), parent, name, caller_of(req), done, begin(req, REPLY_ENTRY, NULL));
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -381,31 +389,73 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 {
-    fs_opendir(fs_of(req), ino, done, begin(req, REPLY_OPEN, file));
+    fs_opendir(fs_of(req), ino, caller_of(req), done, begin(req, REPLY_OPEN, file));
 }
 
-static bool add_entry(void *arg, const char *name, const struct stat *attr, uint64_t next)
+static size_t add_plain(struct request *request, char *at, size_t room, const char *name,
+                        const struct fs_entry *entry, uint64_t next)
+{
+    return fuse_add_direntry(request->req, at, room, name, &entry->attr, (off_t)next);
+}
+
+/* A node of 0 in readdirplus says that the kernel must look the name up. */
+static size_t add_plus(struct request *request, char *at, size_t room, const char *name,
+                       const struct fs_entry *entry, uint64_t next)
+{
+    double valid = (double)entry->valid_us / 1e6;
+    struct fuse_entry_param param = {.ino = entry->node,
+                                     .generation = 1,
+                                     .attr = entry->attr,
+                                     .attr_timeout = valid,
+                                     .entry_timeout = valid};
+    return fuse_add_direntry_plus(request->req, at, room, name, &param, (off_t)next);
+}
+
+static bool add_entry(void *arg, const char *name, const struct fs_entry *entry, uint64_t next)
 {
     struct request *request = arg;
     if (request->req == NULL)
         return false;
+    bool plus = request->reply == REPLY_DIR_PLUS;
     size_t room = request->entries_size - request->entries_used;
-    size_t size = fuse_add_direntry(request->req, request->entries + request->entries_used, room,
-                                    name, attr, (off_t)next);
+    char *at = request->entries + request->entries_used;
+    size_t size = (plus ? add_plus : add_plain)(request, at, room, name, entry, next);
     if (size > room)
         return false;
     request->entries_used += size;
+    if (entry->node)
+        request->nodes[request->node_count++] = entry->node;
     return true;
+}
+
+/* What a readdirplus entry takes at least. */
+enum { ENTRY_PLUS_SIZE_MIN = 152 };
+
+static void read_directory(fuse_req_t req, enum reply reply, size_t size, off_t offset, uint64_t fh)
+{
+    struct request *request = begin(req, reply, NULL);
+    request->entries = base_alloc(size);
+    request->entries_size = size;
+    unsigned plus = 0;
+    if (reply == REPLY_DIR_PLUS) {
+        plus = (unsigned)(size / ENTRY_PLUS_SIZE_MIN) + 1;
+        request->nodes = base_alloc(plus * sizeof *request->nodes);
+    }
+    fs_readdir(request->ops->fs, fh, (uint64_t)offset, plus, add_entry, done, request);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *file)
 {
     (void)ino;
-    struct request *request = begin(req, REPLY_DIR, NULL);
-    request->entries = base_alloc(size);
-    request->entries_size = size;
-    fs_readdir(request->ops->fs, file->fh, (uint64_t)offset, add_entry, done, request);
+    read_directory(req, REPLY_DIR, size, offset, file->fh);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                           struct fuse_file_info *file)
+{
+    (void)ino;
+    read_directory(req, REPLY_DIR_PLUS, size, offset, file->fh);
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
@@ -508,6 +558,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .release = op_release,
     .opendir = op_opendir,
     .readdir = op_readdir,
+    .readdirplus = op_readdirplus,
     .releasedir = op_releasedir,
     .fsyncdir = op_fsyncdir,
     .statfs = op_statfs,

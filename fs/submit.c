@@ -17,6 +17,8 @@ struct submission {
     void *arg;
     struct toystore_request *copy;
     uint64_t until_ns;
+    uint64_t directory; /* a put: hash of the directory that it changes */
+    bool put;
     int error;
 };
 
@@ -25,6 +27,8 @@ static void finish(struct submission *submission, const struct toystore_result *
     struct fs *fs = submission->fs;
     assert(fs->under_way > 0);
     fs->under_way--;
+    if (submission->put)
+        dirs_changed(fs, submission->directory);
     submission->done(submission->arg, result);
     if (submission->copy) {
         free(submission->copy);
@@ -124,6 +128,11 @@ void fs_submit(struct fs *fs, struct toystore_request *request, toystore_done_fn
     submission->until_ns =
         fs->face.now_ns(fs->face.arg) + (uint64_t)fs->config.timeout_ms * 1000000;
     fs->under_way++;
+    submission->put = request->type == TOYSTORE_PUT;
+    if (submission->put) {
+        submission->directory = dirs_hash(slice_from(request->key));
+        dirs_changed(fs, submission->directory);
+    }
     int error = fs->face.submit(fs->face.arg, request, answered, submission);
     if (error < 0)
         try_later(submission, request, error);

@@ -144,7 +144,7 @@ static void put_seen(void *arg, int error, const struct seen *seen)
 {
     struct transfer *transfer = arg;
     struct fs *fs = transfer->fs;
-    struct fs_caller caller = {fs->config.root_uid, fs->config.root_gid};
+    struct fs_caller caller = {fs->config.root_uid, fs->config.root_gid, 0};
     if (error == 0 && seen->kind == TOYSTORE_DIRECTORY)
         error = -EISDIR;
     if (error < 0 && error != -ENOENT) {

@@ -40,11 +40,11 @@ static int ended(void)
     return last.answer.error;
 }
 
-static const struct fs_caller user = {1000, 1000};
+static const struct fs_caller user = {1000, 1000, 77};
 
 static uint64_t lookup(struct fs *fs, const char *name)
 {
-    fs_lookup(fs, FS_ROOT, name, keep, NULL);
+    fs_lookup(fs, FS_ROOT, name, user, keep, NULL);
     return ended() == 0 ? last.answer.node : 0;
 }
 
@@ -526,10 +526,10 @@ static void a_remote_unlink_is_not_undone_by_a_close(void **state)
 static size_t listed;
 static char listed_names[4096];
 
-static bool note_entry(void *arg, const char *name, const struct stat *attr, uint64_t next)
+static bool note_entry(void *arg, const char *name, const struct fs_entry *entry, uint64_t next)
 {
     (void)arg;
-    (void)attr;
+    (void)entry;
     (void)next;
     listed++;
     strcat(listed_names, name);
@@ -541,10 +541,10 @@ static void list_root(struct fs *fs)
 {
     listed = 0;
     listed_names[0] = 0;
-    fs_opendir(fs, FS_ROOT, keep, NULL);
+    fs_opendir(fs, FS_ROOT, user, keep, NULL);
     ended();
     uint64_t handle = last.answer.handle;
-    fs_readdir(fs, handle, 0, note_entry, keep, NULL);
+    fs_readdir(fs, handle, 0, 0, note_entry, keep, NULL);
     assert_int_equal(ended(), 0);
     fs_releasedir(fs, handle);
 }
