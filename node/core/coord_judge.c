@@ -216,16 +216,49 @@ static bool replaced(const struct record *base, const struct judge_put *put, str
     return false;
 }
 
+/* A sloppy put has read this op, or comes later in its session. */
+static bool overtaken(const struct record *base, const struct judge_put *put, struct judgement *ret)
+{
+    const struct op_id *op = &put->op.id;
+    for (size_t i = 0; i < base->sloppy_count; i++) {
+        const struct version *other = &base->sloppy[i].version;
+        if (op_id_equal(&other->op, op) || !version_covers(other, op))
+            continue;
+        bool later = session_compare(&other->op.session, &op->session) == 0;
+        ret->verdict = later && !put->again ? VERDICT_TOO_LATE : VERDICT_ANSWERED;
+        ret->answer = later ? TOYSTORE_INDETERMINATE : TOYSTORE_OK;
+        return true;
+    }
+    return false;
+}
+
+/* It went on as a sloppy put, and the register without it: a coordinator that was left behind with
+ * it would put it over what was acknowledged since. A sibling is what it stays. */
+static bool left_behind(const struct record *base, const struct op_id *op)
+{
+    for (size_t i = 0; i < base->sloppy_count; i++)
+        if (op_id_equal(&base->sloppy[i].version.op, op))
+            return base->has_register && !sloppy_hides(&base->sloppy[i], &base->reg);
+    return false;
+}
+
 void judge(struct arena *arena, const struct record *base, const struct judge_put *put,
            struct judgement *ret)
 {
     struct era born = base->has_register ? base->reg.born : put->era;
     uint64_t floor_us = base->has_register ? base->reg.floor : 0;
     *ret = (struct judgement){.floor_us = floor_us, .born = born};
-    if (!put->forgetful && (remembered(base, put, ret) || replaced(base, put, ret)))
+    if (!put->forgetful &&
+        (remembered(base, put, ret) || replaced(base, put, ret) || overtaken(base, put, ret)))
         return;
     if ((base->has_register && put->op.time_us <= floor_us) || era_compare(put->op.era, born) < 0) {
         ret->verdict = VERDICT_TOO_LATE;
+        return;
+    }
+    if (left_behind(base, &put->op.id)) {
+        struct judge_put again = *put;
+        again.again = true;
+        refuse(arena, base, &again, TOYSTORE_CONFLICT, ret);
         return;
     }
     struct record seen = without_twin(arena, base, &put->op.id);

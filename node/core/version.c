@@ -186,7 +186,7 @@ bool sloppy_visible(const struct record *record, size_t index)
 
 /* A sloppy put whose writer saw this register, or a later one, or has read its op. It is visible,
  * or a visible one covers it: what the register does not hold only others can cover. */
-static bool hides_register(const struct sloppy *sloppy, const struct reg *reg)
+bool sloppy_hides(const struct sloppy *sloppy, const struct reg *reg)
 {
     if (register_has(reg, &sloppy->version.op))
         return false;
@@ -229,7 +229,7 @@ void record_visible(const struct record *record, struct visible *ret)
     for (size_t i = 0; i < record->sloppy_count; i++) {
         seen[i] = sloppy_visible(record, i);
         ret->sloppy_count += seen[i];
-        if (record->has_register && hides_register(&record->sloppy[i], &record->reg))
+        if (record->has_register && sloppy_hides(&record->sloppy[i], &record->reg))
             ret->register_visible = false;
     }
     if (ret->register_visible && record->reg.version.kind != TOYSTORE_TOMBSTONE)

@@ -32,6 +32,8 @@ void record_visible(const struct record *record, struct visible *ret);
 bool record_absent(const struct record *record);
 /* Is this sloppy put visible? (index into record->sloppy) */
 bool sloppy_visible(const struct record *record, size_t index);
+/* Has its writer seen this register, or a later one? */
+bool sloppy_hides(const struct sloppy *sloppy, const struct reg *reg);
 
 /* PROTOCOL 2: if-match. `match` names visible versions by op. */
 bool record_matches(const struct record *record, const struct op_id *match, size_t match_count);

@@ -68,8 +68,8 @@ static bool names(const struct operation *later, uint64_t value)
 
 static bool same_session_later(const struct operation *put, const struct operation *later)
 {
-    if (later->op.sequence == 0) /* the node named it, and did not say how */
-        return later->node == put->node;
+    if (later->op.sequence == 0) /* some node named it, and did not say how */
+        return true;
     return memcmp(later->op.session, put->op.session, sizeof put->op.session) == 0 &&
            later->op.sequence > put->op.sequence;
 }

@@ -232,6 +232,42 @@ static void only_named_siblings_are_covered(void **state)
     end(&f);
 }
 
+/* The op went on as a sloppy put. Where the register is what that put saw, the op takes its place
+ * in the chain; where the register has gone on, it stays the sibling that it is. */
+static void a_sloppy_op_does_not_replace_what_came_after_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "later");
+    struct sloppy twin = {.version = {.op = op_of(1, 10), .kind = TOYSTORE_FILE}};
+    f.base.sloppy = &twin;
+    f.base.sloppy_count = 1;
+    twin.sees = f.base.reg.ballot;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    twin.sees.counter--;
+    assert_int_equal(say(&f), VERDICT_REMEMBER);
+    assert_int_equal(f.said.answer, TOYSTORE_CONFLICT);
+    assert_true(sloppy_visible(&f.said.record, 0));
+    assert_true(op_id_equal(&f.said.record.reg.version.op, &f.base.reg.version.op));
+    end(&f);
+}
+
+static void an_op_that_a_sloppy_put_has_read_is_not_applied_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "later");
+    struct sloppy reader = {.version = {.op = op_of(3, 1), .kind = TOYSTORE_FILE}};
+    f.base.sloppy = &reader;
+    f.base.sloppy_count = 1;
+    covers_add_one(&f.arena, &reader.version, &f.put.op.id, now_era);
+    assert_int_equal(say(&f), VERDICT_ANSWERED);
+    assert_int_equal(f.said.answer, TOYSTORE_OK);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +281,8 @@ int main(void)
         cmocka_unit_test(a_raw_put_does_not_replace_a_directory),
         cmocka_unit_test(touch_raises_times_and_needs_something_there),
         cmocka_unit_test(only_named_siblings_are_covered),
+        cmocka_unit_test(a_sloppy_op_does_not_replace_what_came_after_it),
+        cmocka_unit_test(an_op_that_a_sloppy_put_has_read_is_not_applied_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
