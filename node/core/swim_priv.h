@@ -15,6 +15,7 @@
 
 enum {
     DATAGRAM_SIZE_MAX = 1400,
+    PROBE_PINGS = 4, /* of one probe that stays unanswered */
     INDIRECT_PROBES = 3,
     GOSSIP_FANOUT = 3,
     SUSPICION_MULT = 4,
@@ -58,10 +59,11 @@ struct swim_member {
 };
 
 struct probe {
-    struct timer timer; /* first the time-out, then the end of the interval */
+    struct timer timer; /* the quarters of the interval, its end the last */
     node_id target;     /* 0: none under way */
     uint64_t seq;
-    bool acked, indirect;
+    bool acked;
+    unsigned quarters; /* that are over */
     unsigned nacks_expected, nacks;
 };
 
@@ -134,6 +136,7 @@ void swim_refute(struct core *core, uint64_t accused_incarnation);
 
 /* ---- swim_probe.c ---- */
 void probe_start(struct core *core);
+void probe_newcomer(struct core *core, node_id id); /* takes part in the present round */
 void probe_on_ping(struct core *core, const struct address *from, uint64_t seq, node_id asker,
                    node_id target);
 void probe_on_ping_req(struct core *core, const struct address *from, uint64_t seq, node_id target);

@@ -1,5 +1,7 @@
-/* swim_probe: is it there? A ping; when that is not answered in time, pings through others and a
- * word over TCP; when there is none of these at the end of the interval, a suspicion (SWIM 4.1).
+/* swim_probe: is it there? A ping, and another after each quarter of the interval without an
+ * answer; after half of it pings through others and a word over TCP, too; when there is none of
+ * these at the end of the interval, a suspicion (SWIM 4.1). A datagram or two that get lost are no
+ * silence: where one in ten is, a single ping would have a live member suspected every few seconds.
  * A node that itself is slow notices by missing nacks, and judges more slowly (Lifeguard IV-A). */
 #include "core/swim_priv.h"
 
@@ -21,21 +23,37 @@ void swim_awareness(struct core *core, int change)
 
 /* ---- whose turn it is ---- */
 
+/* At a place by chance. */
+static void add_to_order(struct core *core, node_id id)
+{
+    struct swim *swim = core->swim;
+    if (swim->order_count == swim->order_capacity) {
+        swim->order_capacity = max_u64(16, swim->order_capacity * 2);
+        swim->order = base_realloc(swim->order, swim->order_capacity * sizeof *swim->order);
+    }
+    size_t at = (size_t)prng_below(&core->prng, swim->order_count + 1);
+    swim->order[swim->order_count++] = swim->order[at];
+    swim->order[at] = id;
+}
+
 static void fill_order(struct core *core)
 {
     struct swim *swim = core->swim;
-    if (swim->order_capacity < swim->count) {
-        swim->order_capacity = swim->capacity;
-        swim->order = base_realloc(swim->order, swim->order_capacity * sizeof *swim->order);
-    }
     swim->order_count = 0;
-    for (size_t i = 1; i < swim->count; i++) {
-        if (!state_is_alive(swim->members[i]->own.state))
-            continue;
-        size_t at = (size_t)prng_below(&core->prng, swim->order_count + 1);
-        swim->order[swim->order_count++] = swim->order[at];
-        swim->order[at] = swim->members[i]->own.id;
-    }
+    for (size_t i = 1; i < swim->count; i++)
+        if (state_is_alive(swim->members[i]->own.state))
+            add_to_order(core, swim->members[i]->own.id);
+}
+
+/* Not only in the next round, which in a large cluster is far away. */
+void probe_newcomer(struct core *core, node_id id)
+{
+    struct swim *swim = core->swim;
+    for (size_t i = 0; i < swim->order_count; i++)
+        if (swim->order[i] == id)
+            return;
+    if (swim->order_count < MEMBERS_MAX)
+        add_to_order(core, id);
 }
 
 static struct swim_member *alive_or_null(const struct core *core, node_id id)
@@ -94,19 +112,39 @@ static void on_tcp_word(struct core *core, uint64_t seq, uint64_t index,
         probe_on_ack(core, seq, core->swim->probe.target);
 }
 
-static void on_ping_timeout(struct core *core, struct timer *timer)
+static void ping(struct core *core, const struct swim_member *m)
+{
+    /* A suspicion goes with the ping, so that it can be refuted at once (Lifeguard's buddy). */
+    gossip_send(core, &m->own.gossip, SWIM_PING, core->swim->probe.seq, m->own.id,
+                m->own.state == TOYSTORE_SUSPECT ? m : NULL);
+}
+
+static void ask_others(struct core *core)
 {
     struct probe *probe = &core->swim->probe;
-    uint64_t rest_us = patience_us(core) / 2;
-    timer_set(core, timer, core->now_us + rest_us, on_interval_over);
-    if (probe->acked || alive_or_null(core, probe->target) == NULL)
-        return;
     struct swim_member *through[INDIRECT_PROBES];
     size_t count = swim_pick(core, probe->target, through, INDIRECT_PROBES);
     for (size_t i = 0; i < count; i++)
         gossip_send(core, &through[i]->own.gossip, SWIM_PING_REQ, probe->seq, probe->target, NULL);
     probe->nacks_expected = (unsigned)count;
-    rpc_ping(core, probe->target, (unsigned)(rest_us / 1000), on_tcp_word, probe->seq);
+    rpc_ping(core, probe->target, (unsigned)(patience_us(core) / 2000), on_tcp_word, probe->seq);
+}
+
+static void on_quarter(struct core *core, struct timer *timer)
+{
+    struct probe *probe = &core->swim->probe;
+    const struct swim_member *m = alive_or_null(core, probe->target);
+    uint64_t quarter_us = patience_us(core) / PROBE_PINGS;
+    unsigned left = PROBE_PINGS - ++probe->quarters;
+    if (probe->acked || m == NULL || left == 1)
+        timer_set(core, timer, core->now_us + left * quarter_us, on_interval_over);
+    else
+        timer_set(core, timer, core->now_us + quarter_us, on_quarter);
+    if (probe->acked || m == NULL)
+        return;
+    ping(core, m);
+    if (left == PROBE_PINGS / 2)
+        ask_others(core);
 }
 
 static void next_probe(struct core *core)
@@ -120,10 +158,8 @@ static void next_probe(struct core *core)
     }
     probe->target = m->own.id;
     core->swim->probes++;
-    /* A suspicion goes with the ping, so that it can be refuted at once (Lifeguard's buddy). */
-    gossip_send(core, &m->own.gossip, SWIM_PING, probe->seq, m->own.id,
-                m->own.state == TOYSTORE_SUSPECT ? m : NULL);
-    timer_set(core, &probe->timer, core->now_us + patience_us(core) / 2, on_ping_timeout);
+    ping(core, m);
+    timer_set(core, &probe->timer, core->now_us + patience_us(core) / PROBE_PINGS, on_quarter);
 }
 
 void probe_on_ack(struct core *core, uint64_t seq, node_id from)

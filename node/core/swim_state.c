@@ -128,6 +128,8 @@ static void hear_alive(struct core *core, struct swim_member *m, const struct ne
     m->heard = true;
     set_state(core, m, TOYSTORE_ALIVE);
     gossip_queue(core, m);
+    if (!was_alive)
+        probe_newcomer(core, m->own.id);
     swim_event(core, was_alive ? TOYSTORE_UPDATE : TOYSTORE_JOIN, m);
 }
 

@@ -1,6 +1,7 @@
-/* core_net: a few nodes with nothing in them but rpc and swim, and a network on virtual time
- * between them, for the tests of these two. The modules above are doubles. Node i is at rpc port
- * 1000 + i, gossip port 2000 + i, both served alike. */
+/* core_net: nodes with nothing in them but rpc and swim, and a network on virtual time between
+ * them, for the tests and measurements of these two. The modules above are doubles. Node i is at
+ * rpc port 1000 + i, gossip port 2000 + i, both served alike. A file that wants more than a few
+ * nodes says so before it includes this one. */
 #ifndef TOYSTORE_TEST_CORE_NET_H
 #define TOYSTORE_TEST_CORE_NET_H
 
@@ -12,15 +13,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/heap.h"
 #include "core/rpc_priv.h"
 #include "core/swim_priv.h"
 #include "wire/pack.h"
 
-enum { NODES_MAX = 8, RPC_PORT = 1000, GOSSIP_PORT = 2000, LINKS_MAX = 4096, DELAY_US = 300 };
+#ifndef NET_NODES_MAX
+#define NET_NODES_MAX 8
+#endif
+enum {
+    NODES_MAX = NET_NODES_MAX,
+    RPC_PORT = 1000,
+    GOSSIP_PORT = 2000,
+    LINKS_MAX = 4096 + NODES_MAX * NODES_MAX,
+    DELAY_US = 300,
+    RESEND_US = 200000 /* what a lost segment of a connection costs: TCP's least time-out */
+};
 
 struct flight { /* something on its way */
-    struct list link;
-    uint64_t at_us;
+    struct heap_node arrival;
     int to;
     struct core_event event;
 };
@@ -28,6 +39,7 @@ struct flight { /* something on its way */
 struct link_end {
     int node;
     uint64_t conn;
+    uint64_t stream_us; /* what arrives here stays in order: nothing sooner */
 };
 
 static struct net {
@@ -38,15 +50,17 @@ static struct net {
         int stop_status;
         char seed[32];
         int event_count; /* of members */
+        unsigned left;   /* how often a member was gone */
     } nodes[NODES_MAX];
     int count;
-    struct list flights;
+    struct heap flights;
     struct link_end links[LINKS_MAX][2]; /* [0] connects, [1] is connected to */
     bool open[LINKS_MAX];
     int link_count;
     uint64_t now_us;
     bool cut[NODES_MAX][NODES_MAX];
-    unsigned loss_percent; /* of datagrams */
+    unsigned loss_percent; /* of datagrams; connections send again */
+    uint64_t datagrams, datagram_bytes;
     struct prng prng;
 } net;
 
@@ -90,27 +104,42 @@ static int net_of(const struct core *core)
 
 void core_on_member(struct core *core, enum toystore_event_type type, const struct member *member)
 {
-    (void)type;
-    net.nodes[net_of(core)].event_count++;
+    struct node *node = &net.nodes[net_of(core)];
+    node->event_count++;
+    node->left += type == TOYSTORE_LEAVE;
     rpc_on_member(core, member->id);
 }
 
 /* ---- the network ---- */
 
-static struct flight *net_send(int to, enum event_type type)
+static struct flight *net_send_at(int to, enum event_type type, uint64_t at_us)
 {
     struct flight *flight = base_alloc(sizeof *flight);
-    flight->at_us = net.now_us + DELAY_US + prng_below(&net.prng, DELAY_US);
     flight->to = to;
     flight->event.type = type;
-    struct list *before = net.flights.prev; /* what is sent over a connection stays in order */
-    while (before != &net.flights &&
-           container_of(before, struct flight, link)->at_us > flight->at_us &&
-           type != EVENT_DATAGRAM)
-        before = before->prev;
-    if (type != EVENT_DATAGRAM && before != net.flights.prev)
-        flight->at_us = container_of(net.flights.prev, struct flight, link)->at_us;
-    list_push_back(&net.flights, &flight->link);
+    heap_set(&net.flights, &flight->arrival, at_us);
+    return flight;
+}
+
+static uint64_t net_arrival_us(void)
+{
+    return net.now_us + DELAY_US + prng_below(&net.prng, DELAY_US);
+}
+
+static struct flight *net_send(int to, enum event_type type)
+{
+    return net_send_at(to, type, net_arrival_us());
+}
+
+/* Over a connection. */
+static struct flight *net_stream(struct link_end *end, enum event_type type)
+{
+    uint64_t at_us = net_arrival_us();
+    while (net.loss_percent > 0 && prng_chance(&net.prng, net.loss_percent, 100))
+        at_us += RESEND_US;
+    end->stream_us = max_u64(end->stream_us, at_us);
+    struct flight *flight = net_send_at(end->node, type, end->stream_us);
+    flight->event.conn = end->conn;
     return flight;
 }
 
@@ -144,12 +173,11 @@ static void net_connect(int from, uint64_t conn, const struct address *address)
     int link = net.link_count++;
     uint64_t inbound = CONN_INBOUND | ((uint64_t)link + 1);
     net.open[link] = true;
-    net.links[link][0] = (struct link_end){from, conn};
-    net.links[link][1] = (struct link_end){to, inbound};
-    struct flight *flight = net_send(to, EVENT_OPENED);
-    flight->event.conn = inbound;
+    net.links[link][0] = (struct link_end){from, conn, 0};
+    net.links[link][1] = (struct link_end){to, inbound, 0};
+    struct flight *flight = net_stream(&net.links[link][1], EVENT_OPENED);
     snprintf(flight->event.from.host, HOST_SIZE_MAX, "node%d", from);
-    net_send(from, EVENT_OPENED)->event.conn = conn;
+    net_stream(&net.links[link][0], EVENT_OPENED);
 }
 
 static void net_carry_out(int from, struct action *action)
@@ -164,14 +192,13 @@ static void net_carry_out(int from, struct action *action)
     case ACTION_CLOSE:
         if ((other = net_other(from, action->conn, &link)) != NULL) {
             net.open[link] = false;
-            net_send(other->node, EVENT_CLOSED)->event.conn = other->conn;
+            net_stream(other, EVENT_CLOSED);
         }
         break;
     case ACTION_SEND:
         if ((other = net_other(from, action->conn, &link)) == NULL || net.cut[from][other->node])
             break;
-        flight = net_send(other->node, EVENT_FRAME);
-        flight->event.conn = other->conn;
+        flight = net_stream(other, EVENT_FRAME);
         struct buf frame = {0};
         buf_append(&frame, blob_slice(action->head).data, blob_slice(action->head).size);
         if (action->body != NULL)
@@ -181,6 +208,8 @@ static void net_carry_out(int from, struct action *action)
     case ACTION_DATAGRAM: {
         int to = net_at(&action->address);
         assert_true(action->body->size <= DATAGRAM_SIZE_MAX);
+        net.datagrams++;
+        net.datagram_bytes += action->body->size;
         if (to < 0 || net.cut[from][to] || prng_chance(&net.prng, net.loss_percent, 100))
             break;
         flight = net_send(to, EVENT_DATAGRAM);
@@ -248,17 +277,9 @@ static void net_deliver(struct flight *flight)
 /* One thing more, not after `until_us`. */
 static bool net_step(uint64_t until_us)
 {
-    struct flight *first = NULL;
-    uint64_t at_us = UINT64_MAX;
+    struct heap_node *first = heap_first(&net.flights);
+    uint64_t at_us = first ? first->at : UINT64_MAX;
     int node = -1;
-    LIST_EACH(link, &net.flights)
-    {
-        struct flight *flight = container_of(link, struct flight, link);
-        if (first == NULL || flight->at_us < first->at_us)
-            first = flight;
-    }
-    if (first != NULL)
-        at_us = first->at_us;
     for (int i = 0; i < net.count; i++) {
         struct heap_node *timer = heap_first(&net.nodes[i].core->timers);
         if (net.nodes[i].up && timer != NULL && timer->at < at_us) {
@@ -273,8 +294,8 @@ static bool net_step(uint64_t until_us)
         net_enter(node);
         net_leave(node);
     } else {
-        list_remove(&first->link);
-        net_deliver(first);
+        heap_remove(&net.flights, first);
+        net_deliver(container_of(first, struct flight, arrival));
     }
     return true;
 }
@@ -368,7 +389,6 @@ static void net_open(int count, uint64_t seed)
 {
     net = (struct net){.count = count, .now_us = 1000000};
     net_resets = 0;
-    list_init(&net.flights);
     prng_seed(&net.prng, seed);
     for (int i = 0; i < count; i++) {
         if (i > 0)
@@ -388,7 +408,7 @@ static void net_kill(int i)
             if (net.open[link] && net.links[link][side].node == i) {
                 struct link_end *other = &net.links[link][!side];
                 net.open[link] = false;
-                net_send(other->node, EVENT_CLOSED)->event.conn = other->conn;
+                net_stream(other, EVENT_CLOSED);
             }
 }
 
@@ -418,12 +438,14 @@ static inline void net_cut(int a, int b, bool cut)
 
 static void net_close(void)
 {
-    struct list *link;
-    while ((link = list_pop_front(&net.flights)) != NULL) {
-        struct flight *flight = container_of(link, struct flight, link);
+    struct heap_node *first;
+    while ((first = heap_first(&net.flights)) != NULL) {
+        struct flight *flight = container_of(first, struct flight, arrival);
+        heap_remove(&net.flights, first);
         blob_unref(&flight->event.bytes);
         free(flight);
     }
+    heap_free(&net.flights);
     for (int i = 0; i < net.count; i++) {
         net_core_free(net.nodes[i].core);
         actions_free(&net.nodes[i].actions);
