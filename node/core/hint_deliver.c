@@ -118,7 +118,10 @@ static void send_answered(struct core *core, uint64_t handle, uint64_t index,
     case TOYSTORE_UNKNOWN: /* its copy is damaged: it takes the key from others first */
         break;
     case TOYSTORE_INVALID:
-        core_log(core, LOG_WARNING, "a hinted record was refused as malformed");
+        core_log(core, LOG_WARNING, "%.*s: hinted to %016llx and refused as malformed: %s",
+                 (int)min_size(blob_slice(send->key).size, 200),
+                 (const char *)blob_slice(send->key).data, (unsigned long long)send->owner->id,
+                 answer->status == TOYSTORE_OK ? "the record" : "the message");
         break;
     case TOYSTORE_STALE:
         view_adopt(core, view_partition_of(core, blob_slice(send->key)), &reply.view,

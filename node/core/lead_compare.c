@@ -77,6 +77,10 @@ static void differs(struct core *core, uint64_t sync, uint64_t handle, struct sl
 {
     struct led *led = led_from(core, handle);
     (void)theirs_settled;
+    if (key_is_immutable(key)) { /* no ballot decides these: anti-entropy copies what is missing */
+        sync_next(core, sync);
+        return;
+    }
     if (led && led->open.count >= LEAD_OPEN_MAX) {
         led->too_many = true; /* settles first, leads at the next attempt */
         coord_settle(core, key, settled_beforehand, sync, 0);

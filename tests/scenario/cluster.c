@@ -39,6 +39,7 @@ static struct cluster {
     uint64_t now_us, calls;
     struct call_result *answer;
     unsigned sent[METHOD_COUNT];
+    bool lost[METHOD_COUNT];
     struct arena arena;
     struct blob *stored;
 } cluster;
@@ -123,11 +124,14 @@ static void close_link(struct link *link, int told)
         deliver(link->node[told], EVENT_CLOSED, DELAY_US)->conn = link->conn[told];
 }
 
-static void count_sent(struct slice bytes)
+/* False: it is to be lost. */
+static bool count_sent(struct slice bytes)
 {
     struct frame frame;
-    if (frame_decode(bytes, &frame) && frame.type != FRAME_ANSWER && frame.method != METHOD_NONE)
-        cluster.sent[frame.method]++;
+    if (!frame_decode(bytes, &frame) || frame.type == FRAME_ANSWER || frame.method == METHOD_NONE)
+        return true;
+    cluster.sent[frame.method]++;
+    return !cluster.lost[frame.method];
 }
 
 static void send_frame(unsigned from, const struct action *action)
@@ -142,10 +146,18 @@ static void send_frame(unsigned from, const struct action *action)
         buf_append(&bytes, head.data, head.size);
     if (body.size > 0)
         buf_append(&bytes, body.data, body.size);
-    count_sent(buf_slice(&bytes));
+    if (!count_sent(buf_slice(&bytes))) {
+        buf_free(&bytes);
+        return;
+    }
     struct core_event *event = deliver(link->node[!side], EVENT_FRAME, DELAY_US);
     event->conn = link->conn[!side];
     event->bytes = buf_take(&bytes);
+}
+
+void cluster_lose(enum wire_method method, bool lost)
+{
+    cluster.lost[method] = lost;
 }
 
 unsigned cluster_sent(enum wire_method method)

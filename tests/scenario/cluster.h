@@ -52,6 +52,8 @@ bool cluster_stored(unsigned node, const char *key, struct entry *ret_entry,
                     struct record *ret_record);
 /* Frames of this method that were sent since the last time this was asked. */
 unsigned cluster_sent(enum wire_method method);
+/* From now on requests of this method get lost, or no more. */
+void cluster_lose(enum wire_method method, bool lost);
 
 /* ---- words for tests ---- */
 

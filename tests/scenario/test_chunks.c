@@ -70,6 +70,35 @@ static void a_chunk_without_a_majority_goes_to_fallbacks(void **state)
     cluster_stop();
 }
 
+/* A new leader finds that owners differ in a chunk, too: it must not put its ballot on it, or the
+ * others would refuse the copy for ever. */
+static void a_new_leader_leaves_chunks_as_they_are(void **state)
+{
+    (void)state;
+    unsigned owners[CLUSTER_MAX];
+    struct entry entry;
+    struct record record;
+    cluster_start(3);
+    cluster_owners(CHUNK, owners);
+    cluster_cut(owners[0], owners[2]);
+    struct toystore_request store = store_of(CHUNK, "bytes");
+    assert_int_equal(cluster_call(owners[0], &store)->status, TOYSTORE_OK);
+    cluster_kill(owners[0]); /* with the hint */
+    cluster_heal();
+    cluster_lose(METHOD_TRANSFER, true); /* nobody repairs it before owners[1] leads */
+    cluster_lose(METHOD_FETCH, true);
+    cluster_run_ms(4000);
+    cluster_lose(METHOD_TRANSFER, false);
+    cluster_lose(METHOD_FETCH, false);
+    cluster_restart(owners[0]);
+    cluster_run_ms(4000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(cluster_stored(owners[i], CHUNK, &entry, &record));
+        assert_true(ballot_none(&record.reg.ballot));
+    }
+    cluster_stop();
+}
+
 /* Names in several pages, in the order of their cookies, each once; deleted ones are gone. */
 static void a_listing_shows_each_name_once(void **state)
 {
@@ -146,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_chunk_is_read_from_any_owner),
         cmocka_unit_test(a_chunk_that_an_owner_missed_comes_by_its_hint),
         cmocka_unit_test(a_chunk_without_a_majority_goes_to_fallbacks),
+        cmocka_unit_test(a_new_leader_leaves_chunks_as_they_are),
         cmocka_unit_test(a_listing_shows_each_name_once),
         cmocka_unit_test(a_listing_needs_its_quorum),
         cmocka_unit_test(a_sync_needs_a_quorum_of_each_key),
