@@ -16,7 +16,7 @@ ip link set lo up
 
 PATH=$BUILD/node:$BUILD/fs:$BUILD/fs/cli:$PATH
 work=$(mktemp -d "${TMPDIR:-/tmp}/toystore-test.XXXXXX")
-declare -A pid_of=()
+declare -A pid_of=() within=() # within[NODE or mount]: what runs its process somewhere else
 failures=0
 
 finish() {
@@ -81,7 +81,7 @@ start_node() {
     local i=$1 seed=()
     shift
     [ "$i" = 1 ] || [[ " $* " == *" --seed "* ]] || seed=(--seed "$(host 1)")
-    toystored --data "$work/d$i" --host "$(host "$i")" --name "n$i" --probe-interval 200 \
+    ${within[$i]:-} toystored --data "$work/d$i" --host "$(host "$i")" --name "n$i" --probe-interval 200 \
         --handoff-interval 200 "${seed[@]}" "$@" >>"$work/n$i.log" 2>&1 &
     pid_of[$i]=$!
 }
@@ -157,7 +157,7 @@ start_mount() {
     local name=$1
     shift
     mkdir -p "$work/$name" 2>/dev/null # a dead mount is there, and in the way of mkdir
-    mount.toystore "$work/$name" -f --probe-interval 200 "$@" >>"$work/$name.log" 2>&1 &
+    ${within[$name]:-} mount.toystore "$work/$name" -f --probe-interval 200 "$@" >>"$work/$name.log" 2>&1 &
     pid_of[$name]=$!
     wait_for 30 mountpoint -q "$work/$name" || die "mount $name does not come up"
     wait_for 30 stat -f "$work/$name" || die "mount $name does not answer"

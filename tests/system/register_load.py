@@ -4,8 +4,9 @@ are being killed, and then judge what they saw.
 Keys k0-k3 count: read, then put one more if what was read still stands. Keys u0-u99 take values that
 are written once each. Until STOPFILE is there; then, at every host: a counter is at least the number
 of increments that were acknowledged, at most that and those whose outcome is not known, and no
-increment was acknowledged twice; a key holds its last acknowledged value or one tried after it. A
-client that reads a counter never sees it go back. Exit status 1, with words, when not."""
+increment was acknowledged twice; a key holds its last acknowledged value, one tried after it, or one
+whose outcome was not known. A client that reads a counter never sees it go back. Exit status 1, with
+words, when not."""
 import os
 import random
 import socket
@@ -87,13 +88,14 @@ def as_bytes(value):
 
 
 class Load:
-    def __init__(self, stop_file, seed, hosts):
-        self.stop_file, self.seed, self.hosts = stop_file, seed, hosts
+    def __init__(self, stop_file, seed, hosts, pause=0):
+        self.stop_file, self.seed, self.hosts, self.pause = stop_file, seed, hosts, pause
         self.lock = threading.Lock()
         self.increments = {}  # (key, value) -> how often acknowledged
         self.unknown = {}     # key -> increments whose outcome is not known
         self.tried = {}       # key -> values in the order of their attempts
         self.kept = {}        # key -> index in tried of the last acknowledged
+        self.late = {}        # key -> values whose outcome is not known: they may come late
         self.outcomes, self.slowest, self.wrong = {}, 0.0, []
 
     def count(self, client, key, seen):
@@ -121,8 +123,12 @@ class Load:
     def put(self, client, key, value):
         tried = self.tried.setdefault(key, [])
         tried.append(value)
+        late = self.late.setdefault(key, set())
+        late.add(value)
         result, status = client.call('CoordinatePut', key, value, {})
         outcome = status or result['outcome']
+        if outcome in ('OK', 'NOT-APPLIED', 'CONFLICT'):
+            late.remove(value)
         if outcome == 'OK':
             self.kept[key] = len(tried) - 1
         return outcome
@@ -147,6 +153,7 @@ class Load:
             with self.lock:
                 self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
                 self.slowest = max(self.slowest, time.time() - begin)
+            time.sleep(self.pause)
 
     def read(self, client, key):
         for _ in range(20):
@@ -160,7 +167,8 @@ class Load:
     def judge(self, host):
         client = Client(host)
         for key, tried in self.tried.items():
-            if key in self.kept and not set(self.read(client, key)) & set(tried[self.kept[key]:]):
+            allowed = set(tried[self.kept.get(key, 0):]) | self.late[key]
+            if key in self.kept and not set(self.read(client, key)) & allowed:
                 self.wrong.append('%s: the last value acknowledged of %s is lost' % (host, key))
         for number in range(COUNTERS):
             key = 'k%d' % number
