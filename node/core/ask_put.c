@@ -32,7 +32,8 @@ struct ask_put {
     struct toystore_request request; /* a copy, in the arena */
     struct slice key;
     uint32_t partition;
-    struct op name; /* the op */
+    struct op name;    /* the op */
+    uint64_t floor_us; /* its time must be above (TOO_LATE) */
     bool maybe;     /* an accept with this op may be somewhere */
     bool stored;    /* sloppy copies of it may be somewhere */
     bool refused;   /* by the register's chain, after that */
@@ -216,6 +217,9 @@ static void name_op(struct core *core, struct ask_put *put)
     if (!put->foreign_op)
         put->name.id = core_op_new(core);
     put->name.time_us = core_hybrid_us(core);
+    /* Where a clock far ahead has written, this put follows it there, but not this node's clock. */
+    if (put->floor_us != 0 && put->name.time_us <= put->floor_us)
+        put->name.time_us = put->floor_us < UINT64_MAX ? put->floor_us + 1 : UINT64_MAX;
     put->name.era = view_era(view_of(core, put->partition));
 }
 
@@ -455,6 +459,7 @@ static void turned_down(struct core *core, struct ask_put *put, enum toystore_st
 static void too_late(struct core *core, struct ask_put *put, const struct forward_reply *reply)
 {
     core_hybrid_told(core, reply->floor_us);
+    put->floor_us = max_u64(put->floor_us, reply->floor_us);
     if (put->taken > 1 || put->maybe || ++put->renames >= ROUNDS_MAX) {
         put->maybe = true;
         without_majority(core, put);

@@ -370,9 +370,6 @@ struct op_id core_op_new(struct core *core)
     return (struct op_id){core->session, ++core->sequence};
 }
 
-/* Who has heard of a time far ahead does not follow it there: one broken clock would spoil all. */
-enum { HYBRID_AHEAD_US_MAX = 5000000 };
-
 uint64_t core_hybrid_us(struct core *core)
 {
     uint64_t wall = core->wall_us > 0 ? (uint64_t)core->wall_us : 0;
@@ -380,6 +377,7 @@ uint64_t core_hybrid_us(struct core *core)
     return core->hybrid_us;
 }
 
+/* Who has heard of a time far ahead does not follow it there: one broken clock would spoil all. */
 void core_hybrid_told(struct core *core, uint64_t time_us)
 {
     uint64_t wall = core->wall_us > 0 ? (uint64_t)core->wall_us : 0;

@@ -103,6 +103,7 @@ void disk_free(struct core *core);
 void core_set_ready(struct core *core);
 
 /* A time for a new op: the wall clock, but above all that was told (at most 5 s ahead). */
+enum { HYBRID_AHEAD_US_MAX = 5000000 };
 uint64_t core_hybrid_us(struct core *core);
 void core_hybrid_told(struct core *core, uint64_t time_us);
 

@@ -95,6 +95,14 @@ void json_u64(struct json *json, const char *name, uint64_t value)
     append_text(json->out, text);
 }
 
+void json_i64(struct json *json, const char *name, int64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    begin(json, name);
+    append_text(json->out, text);
+}
+
 void json_bool(struct json *json, const char *name, bool value)
 {
     begin(json, name);

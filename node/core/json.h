@@ -15,6 +15,7 @@ void json_close(struct json *json, char bracket);                  /* '}' or ']'
 void json_bytes(struct json *json, const char *name, struct slice text);
 void json_text(struct json *json, const char *name, const char *text);
 void json_u64(struct json *json, const char *name, uint64_t value);
+void json_i64(struct json *json, const char *name, int64_t value);
 void json_bool(struct json *json, const char *name, bool value);
 void json_hex64(struct json *json, const char *name, uint64_t value); /* 16 digits, a string */
 __attribute__((format(printf, 3, 4))) void json_format(struct json *json, const char *name,

@@ -48,6 +48,7 @@ static void report_members(const struct core *core, struct json *json)
         json_u64(json, "weight", member->weight);
         json_u64(json, "layout", member->layout_newest);
         json_u64(json, "incarnation", member->incarnation);
+        json_i64(json, "clock_ahead_ms", swim_clock_ahead_us(core, i) / 1000);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -136,6 +137,25 @@ static void put_absent(const struct core *core, struct json *json)
     json_close(json, ']');
 }
 
+/* Members whose wall clocks are far ahead of this node's. */
+static void put_clocks(const struct core *core, struct json *json)
+{
+    json_open(json, "clocks_ahead", '[');
+    for (size_t i = 1; i < swim_count(core); i++)
+        if (swim_clock_wrong(core, i) && swim_alive(core, swim_at(core, i)->id))
+            json_text(json, NULL, swim_at(core, i)->name);
+    json_close(json, ']');
+}
+
+static int64_t clock_ahead_max(const struct core *core)
+{
+    int64_t ahead_us = 0;
+    for (size_t i = 1; i < swim_count(core); i++)
+        if (swim_clock_ahead_us(core, i) > ahead_us && swim_alive(core, swim_at(core, i)->id))
+            ahead_us = swim_clock_ahead_us(core, i);
+    return ahead_us;
+}
+
 static void put_address(struct json *json, const char *name, const struct address *address)
 {
     char text[HOST_SIZE_MAX + 10];
@@ -164,6 +184,7 @@ static void report_status(struct core *core, struct json *json)
     json_u64(json, "members_alive", swim_alive_count(core));
     json_u64(json, "members", swim_count(core));
     put_absent(core, json);
+    put_clocks(core, json);
     json_u64(json, "partitions_owned", counts.owned);
     json_u64(json, "partitions_held", counts.held);
     json_u64(json, "partitions_unheld", counts.owned - counts.held);
@@ -198,6 +219,7 @@ static void report_metrics(const struct core *core, struct json *json)
     json_u64(json, "probes_failed", swim->probes_failed);
     json_u64(json, "suspicions_refuted", swim->refutes);
     json_u64(json, "awareness", swim->awareness);
+    json_i64(json, "clock_ahead_ms_max", clock_ahead_max(core) / 1000);
     json_u64(json, "datagrams_in", swim->datagrams_in);
     json_u64(json, "datagrams_out", swim->datagrams_out);
     json_u64(json, "datagrams_bad", swim->datagrams_bad);

@@ -273,7 +273,9 @@ void swim_on_datagram(struct core *core, const struct address *from, struct slic
     if (swim->left)
         return;
     hear_all(core, &datagram.news);
-    const struct swim_member *m = swim_get(core, datagram.from);
+    struct swim_member *m = swim_get(core, datagram.from);
+    if (m != NULL && datagram.from != core->id)
+        swim_clock_heard(core, m, datagram.wall_us);
     if (m == NULL || !m->heard || !state_is_alive(m->member->state))
         join_stranger(core, from);
     switch (datagram.type) {

@@ -2,6 +2,7 @@
  *
  * swim.c         the member list, its events, and what starts and ends
  * swim_state.c   what news of a member does: suspicion, refutation, death (SWIM 4.2, Lifeguard)
+ * swim_clock.c   whose wall clock is far ahead
  * swim_self.c    what others say of this node: refuting it, or finding that its directory is a copy
  * swim_probe.c   pings, indirect pings, awareness (SWIM 4.1, Lifeguard)
  * swim_gossip.c  news that is sent on, piggybacked or by itself
@@ -56,6 +57,9 @@ struct swim_member {
     unsigned confirmer_count;
 
     struct timer forget; /* dead clients */
+
+    int64_t clock_ahead_us; /* of this node's, as last heard */
+    bool clock_told;        /* that it is far ahead */
 };
 
 struct probe {
@@ -130,6 +134,11 @@ void swim_hear(struct core *core, const struct news *news);
 void swim_suspect(struct core *core, struct swim_member *m, node_id accuser);
 uint64_t swim_suspicion_us(const struct core *core, unsigned confirmations);
 
+/* ---- swim_clock.c ---- */
+void swim_clock_heard(struct core *core, struct swim_member *m, uint64_t wall_us);
+int64_t swim_clock_ahead_us(const struct core *core, size_t position); /* as swim_at */
+bool swim_clock_wrong(const struct core *core, size_t position);       /* far ahead */
+
 /* ---- swim_self.c ---- */
 void swim_hear_of_self(struct core *core, const struct news *news);
 void swim_refute(struct core *core, uint64_t accused_incarnation);
@@ -164,7 +173,7 @@ void datagram_begin(struct buf *out, const struct core *core, enum datagram_type
 struct datagram {
     enum datagram_type type;
     struct slice cluster_name, cluster_id;
-    uint64_t seq;
+    uint64_t seq, wall_us; /* the sender's clock; 0: not said */
     node_id from, target;
     struct cursor news; /* news_read until it is at its end */
 };

@@ -6,7 +6,8 @@
 #include "wire/messages.h"
 #include "wire/pack.h"
 
-enum { DATAGRAM_FORMAT = 1, DATAGRAM_FIELDS = 7, NEWS_FIELDS = 18 };
+/* DATAGRAM_LEAST: what the first version sends. */
+enum { DATAGRAM_FORMAT = 1, DATAGRAM_LEAST = 7, DATAGRAM_FIELDS = 8, NEWS_FIELDS = 18 };
 
 static void put_text(struct buf *out, const char *text)
 {
@@ -105,6 +106,7 @@ void datagram_begin(struct buf *out, const struct core *core, enum datagram_type
     pack_u64(out, seq);
     pack_u64(out, core->id);
     pack_u64(out, target);
+    pack_u64(out, core->wall_us > 0 ? (uint64_t)core->wall_us : 0);
 }
 
 bool datagram_decode(struct slice bytes, struct datagram *ret)
@@ -113,11 +115,14 @@ bool datagram_decode(struct slice bytes, struct datagram *ret)
     uint32_t count;
     uint64_t format, type;
     if (bytes.size > DATAGRAM_SIZE_MAX || !cursor_array(&cursor, &count) ||
-        count < DATAGRAM_FIELDS || !cursor_u64(&cursor, &format) || format != DATAGRAM_FORMAT ||
+        count < DATAGRAM_LEAST || !cursor_u64(&cursor, &format) || format != DATAGRAM_FORMAT ||
         !cursor_bytes(&cursor, &ret->cluster_name) || !cursor_bytes(&cursor, &ret->cluster_id) ||
         ret->cluster_id.size != CLUSTER_ID_SIZE || !cursor_u64(&cursor, &type) ||
         type >= SWIM_TYPES || !cursor_u64(&cursor, &ret->seq) || !cursor_u64(&cursor, &ret->from) ||
         !cursor_u64(&cursor, &ret->target))
+        return false;
+    ret->wall_us = 0;
+    if (count > DATAGRAM_LEAST && !cursor_u64(&cursor, &ret->wall_us))
         return false;
     for (uint32_t i = DATAGRAM_FIELDS; i < count; i++)
         if (!cursor_skip(&cursor, NULL))

@@ -26,6 +26,7 @@ struct test_node {
     struct toystore_store *store;
     struct actions actions;
     unsigned life, boots;
+    int64_t clock_us; /* its wall clock's, ahead of the others */
     bool up, paused, ready;
 };
 
@@ -43,6 +44,16 @@ static struct cluster {
     struct arena arena;
     struct blob *stored;
 } cluster;
+
+static int64_t wall_us(unsigned node)
+{
+    return (int64_t)cluster.now_us + 1000000000000 + cluster.nodes[node].clock_us;
+}
+
+void cluster_clock(unsigned node, int64_t ahead_us)
+{
+    cluster.nodes[node].clock_us = ahead_us;
+}
 
 uint64_t cluster_now_us(void)
 {
@@ -329,7 +340,7 @@ static void act_all(unsigned node)
 static void step(unsigned node, struct core_event *event)
 {
     event->now_us = cluster.now_us;
-    event->wall_us = (int64_t)cluster.now_us + 1000000000000;
+    event->wall_us = wall_us(node);
     core_step(cluster.nodes[node].core, event, &cluster.nodes[node].actions);
     act_all(node);
 }
@@ -346,7 +357,7 @@ static void boot(unsigned node)
                                  .handoff_interval_ms = 100,
                                  .probe_interval_ms = 100,
                                  .seed_count = node > 0,
-                                 .random_seed = 7 * (node + 1) + own->life,
+                                 .random_seed = 1000 * (node + 1) + own->life,
                                  .log_level = getenv("CLUSTER_LOG") ? LOG_DEBUG : LOG_ERROR};
     config.rpc = config.gossip = address_of(node);
     snprintf(config.name, sizeof config.name, "n%u", node);
@@ -356,7 +367,7 @@ static void boot(unsigned node)
     own->up = true;
     own->paused = own->ready = false;
     own->core = core_new(&config);
-    core_start(own->core, cluster.now_us, (int64_t)cluster.now_us + 1000000000000, &own->actions);
+    core_start(own->core, cluster.now_us, wall_us(node), &own->actions);
     act_all(node);
 }
 

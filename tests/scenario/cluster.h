@@ -21,6 +21,8 @@ void cluster_stop(void);
 /* One more storing node; runs until its layout alone is live. Returns its number. */
 unsigned cluster_join(void);
 
+/* How far a node's wall clock is ahead of the others. */
+void cluster_clock(unsigned node, int64_t ahead_us);
 void cluster_run_ms(unsigned ms);
 uint64_t cluster_now_us(void);
 
