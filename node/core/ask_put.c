@@ -34,10 +34,10 @@ struct ask_put {
     uint32_t partition;
     struct op name;    /* the op */
     uint64_t floor_us; /* its time must be above (TOO_LATE) */
-    bool maybe;     /* an accept with this op may be somewhere */
-    bool stored;    /* sloppy copies of it may be somewhere */
-    bool refused;   /* by the register's chain, after that */
-    bool unsure;    /* whether there are: the tries before were not this node's */
+    bool maybe;        /* an accept with this op may be somewhere */
+    bool stored;       /* sloppy copies of it may be somewhere */
+    bool refused;      /* by the register's chain, after that */
+    bool unsure;       /* whether there are: the tries before were not this node's */
     bool sloppy_may, foreign_op;
     struct op_id caller_op; /* sequence 0: the caller named none */
     unsigned taken;         /* coordinators that have the op, or may */
