@@ -179,12 +179,19 @@ const char *toystore_stop_reason(struct toystore *node)
     return driver_stop_reason(node->driver);
 }
 
+static void stop_here(void *arg)
+{
+    struct toystore *node = arg;
+    driver_stop(node->driver);
+}
+
 void toystore_free(struct toystore *node)
 {
     if (node == NULL)
         return;
     if (node->threaded) {
-        driver_stop(node->driver);
+        /* Not from here: it may have ended by itself, and its descriptors with it. */
+        driver_post(node->driver, stop_here, node);
         pthread_join(node->thread, NULL);
     }
     driver_free(node->driver);
