@@ -58,19 +58,40 @@ static struct handle *handle_new(struct fs *fs, struct node *node, int flags)
     return handle;
 }
 
+static bool write_only(int flags)
+{
+    return (flags & O_ACCMODE) == O_WRONLY;
+}
+
+/* Around the kernel's pages? A handle that only writes gains nothing from them: each write would
+ * fill fresh ones before it leaves. But one node's handles must agree while any of them is open,
+ * since pages do not follow what is written around them. */
+static bool goes_around(const struct handle *handle)
+{
+    const struct node *node = handle->node;
+    const struct content *content = handle->content;
+    bool small = !content->reference && content->view.attributes.size <= INLINE_SIZE_MAX;
+    if (node->contents > 1 || node->direct_writers > 0 || (read_only(handle->flags) && small))
+        return true;
+    return write_only(handle->flags) && node->cached_opens == 0;
+}
+
 /* Through the kernel's pages, or around them. */
 static unsigned how_to_read(struct handle *handle)
 {
     struct fs *fs = handle->node->fs;
     struct node *node = handle->node;
-    struct content *content = handle->content;
-    bool small = !content->reference && content->view.attributes.size <= INLINE_SIZE_MAX;
     unsigned open = read_only(handle->flags) ? FS_OPEN_NO_FLUSH : 0;
-    handle->direct = (read_only(handle->flags) && small) || node->contents > 1;
-    if (handle->direct)
+    handle->direct = goes_around(handle);
+    if (handle->direct) {
+        if (!read_only(handle->flags)) {
+            node->direct_writers++;
+            node->cached_version = 0; /* what the kernel still has of it does not follow */
+        }
         return open | FS_OPEN_DIRECT;
+    }
     node->cached_opens++;
-    uint64_t version = content_version(content);
+    uint64_t version = content_version(handle->content);
     if (node->cached_version == version)
         return open | FS_OPEN_KEEP_CACHE;
     if (node->cached_version && fs->config.invalidate)
@@ -358,6 +379,8 @@ void handle_free(struct fs *fs, struct handle *handle)
         content->handles--;
         if (!handle->direct)
             handle->node->cached_opens--;
+        else if (!read_only(handle->flags))
+            handle->node->direct_writers--;
         content_unref(content);
     }
     free(handle->text);

@@ -70,8 +70,9 @@ struct node {
     uint64_t told_until_ns;  /* a listing's attributes hold in the kernel until then */
     uint64_t cached_version; /* hash of the version that the kernel's pages are of; 0: unknown */
     enum control control;
-    unsigned contents;     /* how many versions of it are open here */
-    unsigned cached_opens; /* handles that read through the kernel's pages */
+    unsigned contents;       /* how many versions of it are open here */
+    unsigned cached_opens;   /* handles that read and write through the kernel's pages */
+    unsigned direct_writers; /* handles that may write around them */
 };
 
 /* A waiter for a publication, a segment, room. */
@@ -234,7 +235,7 @@ void content_publish_later(struct content *content, unsigned ms);
 void parent_touch(struct fs *fs, struct slice key); /* an entry of `key`'s parent has changed */
 void parent_check(struct fs *fs, struct slice key); /* a name was made: is its parent there? */
 int64_t parent_touched(struct fs *fs, struct slice directory); /* when, here; 0: not lately */
-void parents_flush(struct fs *fs); /* puts the times that wait now */
+void parents_flush(struct fs *fs);                             /* puts the times that wait now */
 void parents_free(struct fs *fs);
 struct toystore_attributes fresh_attributes(struct node *parent, mode_t mode,
                                             struct fs_caller caller, int64_t now_ns);

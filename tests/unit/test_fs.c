@@ -117,6 +117,28 @@ static void writes_are_read_in_both_mounts(void **state)
     assert_string_equal(cat(a, "nothing"), "(none)");
 }
 
+/* Around the kernel's pages or through them: never both while handles are open. */
+static void one_files_handles_agree_on_pages(void **state)
+{
+    (void)state;
+    echo(a, "a log", "f", O_TRUNC);
+    uint64_t both = open_file(a, "f", O_RDWR);
+    assert_false(last.answer.open & FS_OPEN_DIRECT);
+    uint64_t writer = open_file(a, "f", O_WRONLY | O_APPEND);
+    assert_false(last.answer.open & FS_OPEN_DIRECT);
+    release(a, writer);
+    release(a, both);
+    writer = open_file(a, "f", O_WRONLY | O_APPEND);
+    assert_true(last.answer.open & FS_OPEN_DIRECT);
+    both = open_file(a, "f", O_RDWR);
+    assert_true(last.answer.open & FS_OPEN_DIRECT);
+    release(a, both);
+    release(a, writer);
+    both = open_file(a, "f", O_RDWR); /* pages from before the writer are not kept */
+    assert_int_equal(last.answer.open & (FS_OPEN_DIRECT | FS_OPEN_KEEP_CACHE), 0);
+    release(a, both);
+}
+
 static void a_redirection_never_shows_an_empty_file(void **state)
 {
     (void)state;
@@ -785,6 +807,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, finish)
     const struct CMUnitTest tests[] = {
         TEST(writes_are_read_in_both_mounts),
+        TEST(one_files_handles_agree_on_pages),
         TEST(a_redirection_never_shows_an_empty_file),
         TEST(an_empty_redirection_empties),
         TEST(no_quorum_fails_the_write_and_keeps_the_old),
