@@ -16,6 +16,9 @@ static inline void process_prepare(void)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     mallopt(M_ARENA_MAX, 2);
+    /* A chunk's memory is used again, not given back and asked for page by page. */
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
 }
 
 #endif

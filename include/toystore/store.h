@@ -1,8 +1,9 @@
 /* store.h: what a node keeps its data in; implement this to plug in another store.
  *
  * A store is a set of ordered maps ("spaces") from bytes to bytes, with atomic batches. The node
- * calls it from one thread, except for `sync`, which it calls from another thread while the first
- * goes on. Values may be up to 1.1 MiB. A store that keeps its promises here keeps the node's.
+ * calls it from one thread, except for `sync` and `stage`, which it calls from others while the
+ * first goes on. Values may be up to 1.1 MiB. A store that keeps its promises here keeps the
+ * node's.
  */
 #ifndef TOYSTORE_STORE_H
 #define TOYSTORE_STORE_H
@@ -34,6 +35,12 @@ struct toystore_write {
     enum toystore_space space;
     bool remove; /* true: the key goes, value is not looked at */
     struct toystore_bytes key, value;
+    const struct toystore_staged *staged; /* not NULL: the value is there already, and not here */
+};
+
+/* A value that `stage` has brought to the disk, in words of the store's own. */
+struct toystore_staged {
+    uint64_t number, size, checksum;
 };
 
 struct toystore_store; /* begins with a pointer to its ops */
@@ -61,8 +68,17 @@ struct toystore_store_ops {
                toystore_value_fn *value, void *arg);
 
     /* All or none, in order. On return the operating system holds them: a killed process loses
-     * nothing. -ENOSPC, -EIO: none was made. */
+     * nothing. -ENOSPC, -EIO: none was made, and what was staged still is. */
     int (*write)(struct toystore_store *store, const struct toystore_write *writes, size_t count);
+
+    /* For a store that keeps large values apart (else NULL): brings one of `stage_min` bytes or
+     * more, given in two parts, to where they are kept. As with `write` the operating system holds
+     * it then, but nothing names it until a write comes with `staged`; what never comes is given
+     * back with `unstage`, or is gone at the next open. Any thread, several at once. */
+    size_t stage_min;
+    int (*stage)(struct toystore_store *store, const struct toystore_bytes parts[2],
+                 struct toystore_staged *ret_staged);
+    void (*unstage)(struct toystore_store *store, const struct toystore_staged *staged);
 
     /* On return what was written before the call survives a power loss. Any thread. */
     int (*sync)(struct toystore_store *store);

@@ -1,5 +1,7 @@
 #include "base/hash.h"
 
+/* States on the stack: the library is of the same package as its header. */
+#define XXH_STATIC_LINKING_ONLY
 #if defined(__x86_64__)
 #include <xxhash.h>
 /* Chooses by the processor: twice as fast on large values as what the compiler may assume. */
@@ -17,6 +19,16 @@ uint64_t hash64(struct slice bytes)
 uint64_t hash64_seeded(struct slice bytes, uint64_t seed)
 {
     return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
+}
+
+uint64_t hash64_of_two(struct slice first, struct slice second, uint64_t seed)
+{
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    XXH3_64bits_reset_withSeed(&state, seed);
+    XXH3_64bits_update(&state, first.data, first.size);
+    XXH3_64bits_update(&state, second.data, second.size);
+    return XXH3_64bits_digest(&state);
 }
 
 struct hash128 hash128(struct slice bytes)

@@ -11,6 +11,8 @@ struct hash128 {
 
 uint64_t hash64(struct slice bytes);
 uint64_t hash64_seeded(struct slice bytes, uint64_t seed);
+/* The same as of both in one piece. */
+uint64_t hash64_of_two(struct slice first, struct slice second, uint64_t seed);
 struct hash128 hash128(struct slice bytes);
 
 static inline void hash128_xor(struct hash128 *into, const struct hash128 *other)

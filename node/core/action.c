@@ -81,6 +81,15 @@ void batch_put_blob(struct batch *batch, enum toystore_space space, struct slice
     batch_add(batch, space, key)->value = value;
 }
 
+void batch_put_parts(struct batch *batch, enum toystore_space space, struct slice key,
+                     struct blob *value, struct slice rest, struct blob *rest_in)
+{
+    struct batch_write *write = batch_add(batch, space, key);
+    write->value = value;
+    write->rest = rest;
+    write->rest_in = blob_ref(rest_in);
+}
+
 void batch_remove(struct batch *batch, enum toystore_space space, struct slice key)
 {
     batch_add(batch, space, key)->remove = true;
@@ -91,6 +100,7 @@ void batch_free(struct batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         blob_unref(&batch->writes[i].key);
         blob_unref(&batch->writes[i].value);
+        blob_unref(&batch->writes[i].rest_in);
     }
     free(batch->writes);
     *batch = (struct batch){0};

@@ -72,6 +72,7 @@ void get_sloppy(struct core *core, struct operation *operation);
 /* Stale and absent owners, behind the answer. */
 void get_repair(struct core *core, struct coord_get *get);
 /* Packs one record as a Transfer: `head` without its records. */
+void transfer_pack_head(struct buf *out, struct transfer_request head); /* the item follows */
 struct blob *transfer_pack(struct transfer_request head, const struct transfer_item *item);
 
 static inline uint64_t get_index(const struct coord_get *get, unsigned member)

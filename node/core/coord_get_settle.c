@@ -5,6 +5,8 @@
  * Enters from: coord_get.c. Leaves to: REPAIR (coord_put.c), TRANSFER (replica_transfer.c). */
 #include "core/coord_get.h"
 
+#include "wire/pack.h"
+
 /* ---- settling ---- */
 
 static void settle_next(struct core *core, struct coord_get *get);
@@ -78,15 +80,23 @@ void get_settle(struct core *core, struct operation *operation)
 
 /* ---- siblings ---- */
 
+/* The records are the last field: an empty list of them is one byte, and makes room for one item,
+ * which is so encoded where it stays. */
+void transfer_pack_head(struct buf *out, struct transfer_request head)
+{
+    head.records = (struct wire_list){0};
+    transfer_request_encode(out, &head);
+    out->size--;
+    pack_array(out, 1);
+}
+
 struct blob *transfer_pack(struct transfer_request head, const struct transfer_item *item)
 {
-    struct buf items = {0};
-    buf_reserve(&items, item->record.size + item->key.size + 256);
-    transfer_item_encode(&items, item);
-    head.records = (struct wire_list){1, buf_slice(&items)};
-    struct blob *params = rpc_pack_transfer_request(&head);
-    buf_free(&items);
-    return params;
+    struct buf out = {0};
+    buf_reserve(&out, item->record.size + item->key.size + 256);
+    transfer_pack_head(&out, head);
+    transfer_item_encode(&out, item);
+    return buf_take(&out);
 }
 
 static struct transfer_request repair_head(const struct coord_get *get)

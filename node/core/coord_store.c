@@ -4,13 +4,17 @@
  * Enters from: ask.c. Leaves to: TRANSFER (replica_transfer.c), HINT_PUT where owners miss. */
 #include "core/coord_chunk.h"
 
+#include "wire/pack.h"
+
 struct coord_store {
     struct operation op;
     ask_done_fn *done;
     uint64_t done_handle;
     struct op_id name;
-    struct blob *key_bytes, *record, *params;
-    struct slice key;
+    struct blob *key_bytes;
+    struct blob *packed,
+        *params; /* the first Transfer, whose bytes the record stays in; the last */
+    struct slice key, record;
     unsigned w;
     bool strict, durable, sent, maybe;
     uint32_t partition, attempt;
@@ -66,7 +70,7 @@ static void store_move(struct core *core, struct coord_store *store, unsigned st
 static void store_release(struct coord_store *store)
 {
     blob_unref(&store->key_bytes);
-    blob_unref(&store->record);
+    blob_unref(&store->packed);
     blob_unref(&store->params);
 }
 
@@ -154,7 +158,7 @@ static void leave_hint(struct core *core, struct coord_store *store, unsigned mi
              RPC_PARAMS(hint_put_request, {.view = store->view,
                                            .owner = electorate->members[missing],
                                            .key = store->key,
-                                           .record = blob_slice(store->record)}),
+                                           .record = store->record}),
              REPLICA_TIMEOUT_MS, NULL, 0, 0);
 }
 
@@ -201,22 +205,31 @@ static void on_stored(struct core *core, uint64_t handle, uint64_t index,
     check(core, store);
 }
 
+static struct transfer_request transfer_head(const struct coord_store *store)
+{
+    return (struct transfer_request){.view = store->view,
+                                     .partition = store->partition,
+                                     .reason = TRANSFER_IMMUTABLE,
+                                     .durable = store->durable};
+}
+
+static void pack_again(struct coord_store *store)
+{
+    blob_unref(&store->params);
+    store->params = transfer_pack(
+        transfer_head(store), &(struct transfer_item){.key = store->key, .record = store->record});
+}
+
 static void store_ask(struct core *core, struct operation *operation)
 {
     struct coord_store *store = store_of(operation);
     struct electorate *electorate = &store->electorate;
-    store->attempt++;
     store->stored = store->failed = 0;
     store->no_space = false;
     store->view = view_of(core, store->partition);
     view_electorate_key(core, store->key, 0, 0, electorate);
-    blob_unref(&store->params);
-    store->params = transfer_pack(
-        (struct transfer_request){.view = store->view,
-                                  .partition = store->partition,
-                                  .reason = TRANSFER_IMMUTABLE,
-                                  .durable = store->durable},
-        &(struct transfer_item){.key = store->key, .record = blob_slice(store->record)});
+    if (store->attempt++ > 0)
+        pack_again(store);
     uint32_t reachable = electorate_reachable(core, store->partition, electorate);
     bool few = !electorate_has(electorate, reachable, QUORUM_ACCEPT);
     store->asked = few ? electorate_all(electorate) : reachable;
@@ -293,7 +306,7 @@ static void store_sloppy(struct core *core, struct operation *operation)
                  RPC_PARAMS(hint_put_request, {.view = store->view,
                                                .owner = electorate->members[i],
                                                .key = store->key,
-                                               .record = blob_slice(store->record),
+                                               .record = store->record,
                                                .durable = store->durable}),
                  until_ms(core, store->deadline_us, REPLICA_TIMEOUT_MS), on_fallback,
                  store->op.handle, store->attempt);
@@ -332,21 +345,33 @@ static void store_stale(struct core *core, struct operation *operation)
 
 /* ---- the door ---- */
 
-static struct blob *pack_immutable(const struct core *core, const struct toystore_request *request,
-                                   struct op_id op)
+/* The value is copied once: into the Transfer that goes to all owners, and from which this node's
+ * own replica gives it to its store. The fields are those of transfer_item. */
+static void pack(const struct core *core, struct coord_store *store,
+                 const struct toystore_request *request)
 {
     struct record record = {.has_register = true};
     struct version *version = &record.reg.version;
-    *version = (struct version){.op = op,
+    *version = (struct version){.op = store->name,
                                 .kind = TOYSTORE_INTERNAL,
                                 .attributes = request->attributes,
                                 .value = slice_public(request->value),
                                 .extra = slice_public(request->extra),
                                 .node = core->id};
     version->checksum = version_checksum(version);
-    struct buf bytes = {0};
-    record_encode(&bytes, &record);
-    return buf_take(&bytes);
+    struct buf out = {0};
+    buf_reserve(&out, request->value.size + request->extra.size + store->key.size + 2048);
+    transfer_pack_head(&out, transfer_head(store));
+    pack_array(&out, 3);
+    pack_bytes(&out, store->key);
+    size_t begun = pack_bytes_begin(&out);
+    record_encode(&out, &record);
+    pack_bytes_end(&out, begun);
+    size_t size = out.size - begun;
+    pack_bool(&out, false);
+    store->packed = buf_take(&out);
+    store->params = blob_ref(store->packed);
+    store->record = slice_of(store->packed->data + begun, size);
 }
 
 void coord_store(struct core *core, const struct toystore_request *request, struct op_id op,
@@ -364,7 +389,6 @@ void coord_store(struct core *core, const struct toystore_request *request, stru
     store->name = op;
     store->key_bytes = blob_copy(slice_public(request->key));
     store->key = blob_slice(store->key_bytes);
-    store->record = pack_immutable(core, request, op);
     store->partition = view_partition_of(core, store->key);
     store->w = request->w;
     store->durable = request->durable;
@@ -374,6 +398,8 @@ void coord_store(struct core *core, const struct toystore_request *request, stru
     store->deadline_us = core->now_us + 1000ull * deadline_ms;
     store->deadline.handle = own;
     timer_set(core, &store->deadline, store->deadline_us, on_deadline);
+    store->view = view_of(core, store->partition);
+    pack(core, store, request);
     store_move(core, store, STORE_ASK);
 }
 

@@ -117,12 +117,19 @@ struct batch_write {
     enum toystore_space space;
     bool remove;
     struct blob *key, *value; /* owned; value NULL when removing */
+    /* The end of a large value, which is not copied for it, and what it lies in, a reference. Only
+     * for a driver that said takes_parts. */
+    struct slice rest;
+    struct blob *rest_in;
 };
 
 void batch_put(struct batch *batch, enum toystore_space space, struct slice key,
                struct slice value);
 void batch_put_blob(struct batch *batch, enum toystore_space space, struct slice key,
                     struct blob *value); /* takes the reference */
+/* A value of two parts; takes the reference of the first. */
+void batch_put_parts(struct batch *batch, enum toystore_space space, struct slice key,
+                     struct blob *value, struct slice rest, struct blob *rest_in);
 void batch_remove(struct batch *batch, enum toystore_space space, struct slice key);
 void batch_free(struct batch *batch); /* empty after */
 
@@ -185,7 +192,8 @@ struct core_config {
     bool store_repaired;  /* the store lost something when it was opened */
     uint64_t random_seed; /* from the kernel's entropy; the simulator's from its seed */
     int log_level;
-    uint32_t broken; /* bits of tests/sim/broken.def; only in test builds, else 0 */
+    bool takes_parts; /* the driver: values of batches may come in two parts */
+    uint32_t broken;  /* bits of tests/sim/broken.def; only in test builds, else 0 */
 };
 
 struct core *core_new(const struct core_config *config);

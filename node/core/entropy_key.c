@@ -39,7 +39,7 @@ static void key_end(struct core *core, struct entropy_key *key)
 static void take_immutable(struct replica_work *work, struct entropy_key *key)
 {
     if (key->theirs.size > 0 && (work->damaged || work->entry.record.size == 0))
-        key->status = replica_immutable(work, key->theirs);
+        key->status = replica_immutable(work, key->theirs, NULL);
     else if (!work->damaged && key->theirs.size == 0 && work->entry.record.size > 0)
         key->ours = blob_copy(work->entry.record);
 }

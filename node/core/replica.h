@@ -27,6 +27,8 @@ struct replica_work {
     struct record record; /* decoded, in `arena` */
     bool damaged; /* the stored copy does not fit its checksum: UNKNOWN. It then looks empty here;
                      work that writes in its place all that others show clears this */
+    struct blob *record_in; /* work may set: what its entry.record lies in, so that it is not
+                               copied; borrowed, and kept by the caller until `done` */
     struct arena arena;
     bool write; /* work sets: entry.promised, entry.settled, record are to be stored. When settled,
                    sloppy puts that the register covers leave the disk with it */

@@ -45,13 +45,22 @@ static void collect_listing(struct replica_op *op)
     buf_free(&index);
 }
 
-static void collect_entry(struct replica_op *op, const struct entry *entry)
+enum { PART_SIZE_MIN = 16 * 1024 }; /* a smaller record is copied behind its head */
+
+static void collect_entry(const struct core *core, struct replica_op *op, const struct entry *entry)
 {
     if (entry->record.size == 0 && ballot_none(&entry->promised)) {
         batch_remove(&op->work.batch, TOYSTORE_RECORDS, op->work.key);
         return;
     }
     struct buf value = {0};
+    if (core->config.takes_parts && op->work.record_in != NULL &&
+        entry->record.size >= PART_SIZE_MIN) {
+        entry_encode_head(&value, entry);
+        batch_put_parts(&op->work.batch, TOYSTORE_RECORDS, op->work.key, buf_take(&value),
+                        entry->record, op->work.record_in);
+        return;
+    }
     entry_encode(&value, entry);
     batch_put_blob(&op->work.batch, TOYSTORE_RECORDS, op->work.key, buf_take(&value));
 }
@@ -69,7 +78,7 @@ static void collect_digests(struct replica_op *op, struct slice record)
         op->digest_after = tree_digest(key, record);
 }
 
-static void collect_write(struct replica_op *op)
+static void collect_write(const struct core *core, struct replica_op *op)
 {
     struct replica_work *work = &op->work;
     struct buf encoded = {0};
@@ -85,7 +94,7 @@ static void collect_write(struct replica_op *op)
             entry.record = buf_slice(&encoded);
         }
     }
-    collect_entry(op, &entry);
+    collect_entry(core, op, &entry);
     /* a promise alone leaves the digest and the index as they are */
     if (op->was_damaged || !slice_equal(entry.record, op->before)) {
         collect_digests(op, entry.record);
@@ -109,7 +118,7 @@ void replica_collect(struct core *core, struct replica_op *op)
     if (work->write)
         replica_note_session(core, work);
     if (work->write || work->drop)
-        collect_write(op);
+        collect_write(core, op);
     else if (work->damaged && !op->marked)
         collect_damage(core, op);
 }

@@ -62,8 +62,9 @@ enum replica_accept { ACCEPT_ONE_OF_MANY, ACCEPT_DECIDES };
 enum toystore_status replica_accept(struct replica_work *work, const struct ballot *partition,
                                     const struct record *incoming, enum replica_accept decides);
 void replica_settled(struct replica_work *work, const struct ballot *ballot);
-/* PROTOCOL 8: `bytes` are the record's, canonical; for REPLICA_RAW. */
-enum toystore_status replica_immutable(struct replica_work *work, struct slice bytes);
+/* PROTOCOL 8: `bytes` are the record's, canonical, and lie in `in`; for REPLICA_RAW. */
+enum toystore_status replica_immutable(struct replica_work *work, struct slice bytes,
+                                       struct blob *in);
 
 /* replica_session.c */
 /* Stored under .toystore/sessions/: the session is refused from now on. */

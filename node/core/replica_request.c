@@ -194,7 +194,7 @@ static enum toystore_status work_hint_put(struct core *core, struct replica_requ
         return TOYSTORE_TOO_LATE;
     enum toystore_status status;
     if (key_is_immutable(put->key)) {
-        status = replica_immutable(work, put->record);
+        status = replica_immutable(work, put->record, request->frame);
     } else {
         struct record incoming;
         if (record_decode(&work->arena, put->record, &incoming) != 0)

@@ -100,7 +100,8 @@ void replica_settled(struct replica_work *work, const struct ballot *ballot)
     work->write = true;
 }
 
-enum toystore_status replica_immutable(struct replica_work *work, struct slice bytes)
+enum toystore_status replica_immutable(struct replica_work *work, struct slice bytes,
+                                       struct blob *in)
 {
     struct record record;
     if (record_decode(&work->arena, bytes, &record) != 0 || !record.has_register ||
@@ -110,6 +111,7 @@ enum toystore_status replica_immutable(struct replica_work *work, struct slice b
         return TOYSTORE_OK; /* never rewritten */
     work->damaged = false;
     work->entry.record = bytes;
+    work->record_in = in;
     work->write = true;
     return TOYSTORE_OK;
 }

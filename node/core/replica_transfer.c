@@ -12,7 +12,7 @@ static enum toystore_status transfer_one(struct core *core, struct replica_reque
         return status;
     work->durable = request->transfer.durable;
     if (key_is_immutable(item->key))
-        return replica_immutable(work, item->record);
+        return replica_immutable(work, item->record, request->frame);
     struct record incoming;
     if (record_decode(&work->arena, item->record, &incoming) != 0 ||
         (incoming.has_register && ballot_none(&incoming.reg.ballot)))

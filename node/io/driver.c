@@ -318,6 +318,7 @@ int driver_new(const struct driver_options *options, struct driver **ret_driver,
     if (status < 0)
         goto end_loop;
     set_addresses(driver);
+    driver->options.core.takes_parts = true;
     driver->core = core_new(&driver->options.core);
     *ret_driver = driver;
     return 0;

@@ -23,7 +23,8 @@ enum {
     FRAMES_PER_TURN = 256,         /* of one connection */
     OUT_PAUSE_BYTES = 8 << 20,     /* answers unsent: an inbound peer is not read any more */
     OUT_BYTES_MAX = 96 << 20,      /* unsent: a connection whose peer does not read is closed */
-    BATCH_BYTES_MAX = 8 << 20,     /* a store write that is this large does not wait to grow */
+    BATCH_BYTES_MAX = 8 << 20,     /* a store write that is this large does not grow */
+    LEDGER_BYTES_MAX = 64 << 20,   /* not in the store yet: then the loop waits for the disk */
     SYNC_INTERVAL_MS = 1000,       /* the log of ordinary writes is fsynced so often */
     SYNC_VALUES_MS = 30000,        /* and with it what the store keeps beside its log */
     DISK_RESERVE_BYTES = 64 << 20, /* what a full disk keeps for metadata and compaction */
@@ -44,16 +45,30 @@ struct ledger_waiters {
     size_t first, count, capacity;
 };
 
+/* Commits that become one write of the store: those of a turn, or of all turns in which large
+ * values before them were still being written. Groups are written in order. */
+struct ledger_group {
+    struct list link;
+    struct toystore_write *writes;
+    struct batch *batches; /* that own what the writes point to */
+    size_t write_count, write_capacity, batch_count, batch_capacity, bytes;
+    struct map pending; /* space and key -> index + 1 of its last write */
+    struct ledger_waiters waiters;
+    struct list jobs; /* large values, written beforehand on the thread pool */
+    unsigned open;    /* of them; guarded by the ledger's mutex */
+};
+
 struct ledger {
     struct driver *driver;
-    struct toystore_store *store;  /* NULL: a client */
-    const char *data;              /* NULL: no check for room */
-    struct toystore_write *writes; /* of this turn, gathered */
-    struct batch *batches;         /* that own what the writes point to */
-    size_t write_count, write_capacity, batch_count, batch_capacity, bytes;
+    struct toystore_store *store; /* NULL: a client */
+    const char *data;             /* NULL: no check for room */
+    struct list groups;           /* not in the store yet, oldest first */
+    struct ledger_group *spare;
+    size_t bytes; /* of all groups */
+    bool slow;    /* the disk made the last writer of large values wait */
+    pthread_mutex_t mutex;
+    pthread_cond_t job_ended;
     struct buf name;                         /* room to build a key of it */
-    struct map pending;                      /* space and key -> index + 1 of its last write */
-    struct ledger_waiters written;           /* by the next store write */
     struct ledger_waiters done;              /* to be told */
     struct ledger_waiters unsynced, syncing; /* durable: for the next sync, and the one that runs */
     uv_work_t work;
@@ -72,7 +87,9 @@ void ledger_commit_action(struct ledger *ledger, struct action *action);
 void ledger_load_action(struct ledger *ledger, const struct action *action);
 void ledger_scan_action(struct ledger *ledger, const struct action *action);
 void ledger_room_action(struct ledger *ledger, const struct action *action);
-void ledger_flush(struct ledger *ledger);   /* the gathered writes, in one */
+/* Writes the groups whose large values are there; wait: all groups. */
+void ledger_flush(struct ledger *ledger);
+void ledger_flush_all(struct ledger *ledger);
 bool ledger_deliver(struct ledger *ledger); /* results of commits; false: there was none */
 bool ledger_busy(const struct ledger *ledger);
 void ledger_close(struct ledger *ledger); /* the last sync */

@@ -1,4 +1,5 @@
-/* ledger: the core's loads, commits and scans on a store. The commits of a turn become one write.
+/* ledger: the core's loads, commits and scans on a store. The commits of a turn become one write,
+ * once the large values among them are on the disk.
  *
  * Enters from io/driver.c with ACTION_LOAD, ACTION_COMMIT, ACTION_SCAN; leaves to the store, and
  * to the core as EVENT_LOADED, EVENT_COMMITTED, EVENT_SCANNED. */
@@ -12,6 +13,9 @@ void ledger_init(struct ledger *ledger, struct driver *driver, struct toystore_s
                  const char *data)
 {
     *ledger = (struct ledger){.driver = driver, .store = store, .data = data};
+    list_init(&ledger->groups);
+    pthread_mutex_init(&ledger->mutex, NULL);
+    pthread_cond_init(&ledger->job_ended, NULL);
     ledger_sync_init(ledger);
 }
 
@@ -26,7 +30,7 @@ void ledger_waiters_add(struct ledger_waiters *waiters, struct ledger_waiter wai
     waiters->items[waiters->count++] = waiter;
 }
 
-/* ---- what of this turn is not in the store yet ---- */
+/* ---- what is not in the store yet ---- */
 
 static struct slice pending_key(struct buf *out, enum toystore_space space, struct slice key)
 {
@@ -37,37 +41,90 @@ static struct slice pending_key(struct buf *out, enum toystore_space space, stru
     return buf_slice(out);
 }
 
-static const struct toystore_write *find_pending(struct ledger *ledger, enum toystore_space space,
-                                                 struct slice key)
+/* The newest of its writes, as the core gave it. */
+static const struct batch_write *find_pending(struct ledger *ledger, enum toystore_space space,
+                                              struct slice key)
 {
-    if (ledger->write_count == 0)
+    if (list_empty(&ledger->groups))
         return NULL;
-    uintptr_t index = (uintptr_t)map_get(&ledger->pending, pending_key(&ledger->name, space, key));
-    return index == 0 ? NULL : &ledger->writes[index - 1];
+    struct slice name = pending_key(&ledger->name, space, key);
+    for (struct list *link = ledger->groups.prev; link != &ledger->groups; link = link->prev) {
+        struct ledger_group *group = container_of(link, struct ledger_group, link);
+        const struct batch_write *write = map_get(&group->pending, name);
+        if (write != NULL)
+            return write;
+    }
+    return NULL;
 }
 
-static void add_write(struct ledger *ledger, const struct batch_write *write)
+static void add_write(struct ledger *ledger, struct ledger_group *group, struct batch_write *write)
 {
-    if (ledger->write_count == ledger->write_capacity) {
-        ledger->write_capacity = ledger->write_capacity ? 2 * ledger->write_capacity : 64;
-        ledger->writes =
-            base_realloc(ledger->writes, ledger->write_capacity * sizeof *ledger->writes);
+    if (group->write_count == group->write_capacity) {
+        group->write_capacity = group->write_capacity ? 2 * group->write_capacity : 64;
+        group->writes = base_realloc(group->writes, group->write_capacity * sizeof *group->writes);
     }
     struct slice key = blob_slice(write->key), value = blob_slice(write->value);
-    ledger->writes[ledger->write_count++] = (struct toystore_write){
-        write->space, write->remove, {key.data, key.size}, {value.data, value.size}};
-    ledger->bytes += key.size + value.size;
-    map_put(&ledger->pending, pending_key(&ledger->name, write->space, key),
-            (void *)(uintptr_t)ledger->write_count);
+    group->writes[group->write_count++] =
+        (struct toystore_write){.space = write->space,
+                                .remove = write->remove,
+                                .key = {key.data, key.size},
+                                .value = {value.data, value.size}};
+    size_t bytes = key.size + value.size + write->rest.size;
+    group->bytes += bytes;
+    ledger->bytes += bytes;
+    map_put(&group->pending, pending_key(&ledger->name, write->space, key), write);
 }
 
-static void forget_pending(struct ledger *ledger)
+/* One piece for a store that takes no parts. */
+static void join_parts(struct batch_write *write)
 {
-    for (size_t i = 0; i < ledger->batch_count; i++)
-        batch_free(&ledger->batches[i]);
-    map_free(&ledger->pending);
-    ledger->pending = (struct map){0};
-    ledger->write_count = ledger->batch_count = ledger->bytes = 0;
+    if (write->rest_in == NULL)
+        return;
+    struct buf whole = {0};
+    buf_append(&whole, write->value->data, write->value->size);
+    buf_append(&whole, write->rest.data, write->rest.size);
+    blob_unref(&write->value);
+    blob_unref(&write->rest_in);
+    write->value = buf_take(&whole);
+    write->rest = slice_of(NULL, 0);
+}
+
+static struct ledger_group *group_to_add(struct ledger *ledger)
+{
+    struct ledger_group *group = container_of(ledger->groups.prev, struct ledger_group, link);
+    if (!list_empty(&ledger->groups) && group->bytes < BATCH_BYTES_MAX)
+        return group;
+    group = ledger->spare;
+    ledger->spare = NULL;
+    if (group == NULL) {
+        group = base_alloc(sizeof *group);
+        list_init(&group->jobs);
+    }
+    list_push_back(&ledger->groups, &group->link);
+    return group;
+}
+
+static void group_free(struct ledger_group *group)
+{
+    free(group->writes);
+    free(group->batches);
+    free(group->waiters.items);
+    free(group);
+}
+
+static void group_end(struct ledger *ledger, struct ledger_group *group)
+{
+    for (size_t i = 0; i < group->batch_count; i++)
+        batch_free(&group->batches[i]);
+    map_free(&group->pending);
+    group->pending = (struct map){0};
+    ledger->bytes -= group->bytes;
+    group->write_count = group->batch_count = group->bytes = 0;
+    list_remove(&group->link);
+    if (ledger->spare == NULL)
+        ledger->spare = group;
+    else
+        group_free(group);
 }
 
 /* ---- room ---- */
@@ -95,7 +152,7 @@ static size_t added_bytes(const struct batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_write *write = &batch->writes[i];
         if (write->space == TOYSTORE_RECORDS || write->space == TOYSTORE_HINTS)
-            added += blob_slice(write->value).size;
+            added += blob_slice(write->value).size + write->rest.size;
     }
     return added;
 }
@@ -117,6 +174,21 @@ static bool too_much(struct ledger *ledger, const struct batch *batch)
 
 /* ---- commits ---- */
 
+static void add_and_stage(struct ledger *ledger, struct ledger_group *group,
+                          struct batch_write *write)
+{
+    bool stages = ledger_stages(ledger, write);
+    if (!stages)
+        join_parts(write);
+    add_write(ledger, group, write);
+    if (stages) {
+        struct slice value = blob_slice(write->value);
+        const struct toystore_bytes parts[2] = {{value.data, value.size},
+                                                {write->rest.data, write->rest.size}};
+        ledger_stage(ledger, group, parts);
+    }
+}
+
 void ledger_commit_action(struct ledger *ledger, struct action *action)
 {
     struct ledger_waiter waiter = {action->resume, 0, action->durable};
@@ -129,17 +201,20 @@ void ledger_commit_action(struct ledger *ledger, struct action *action)
         ledger_waiters_add(&ledger->done, waiter);
         return;
     }
+    struct ledger_group *group = group_to_add(ledger);
     for (size_t i = 0; i < action->batch.count; i++)
-        add_write(ledger, &action->batch.writes[i]);
-    if (ledger->batch_count == ledger->batch_capacity) {
-        ledger->batch_capacity = ledger->batch_capacity ? 2 * ledger->batch_capacity : 16;
-        ledger->batches =
-            base_realloc(ledger->batches, ledger->batch_capacity * sizeof *ledger->batches);
+        add_and_stage(ledger, group, &action->batch.writes[i]);
+    if (group->batch_count == group->batch_capacity) {
+        group->batch_capacity = group->batch_capacity ? 2 * group->batch_capacity : 16;
+        group->batches =
+            base_realloc(group->batches, group->batch_capacity * sizeof *group->batches);
     }
-    ledger->batches[ledger->batch_count++] = action->batch;
+    group->batches[group->batch_count++] = action->batch;
     action->batch = (struct batch){0};
-    ledger_waiters_add(&ledger->written, waiter);
-    if (ledger->bytes >= BATCH_BYTES_MAX)
+    ledger_waiters_add(&group->waiters, waiter);
+    if (ledger->bytes >= LEDGER_BYTES_MAX)
+        ledger_flush_all(ledger);
+    else if (group->bytes >= BATCH_BYTES_MAX)
         ledger_flush(ledger);
 }
 
@@ -152,28 +227,55 @@ void ledger_complain(struct ledger *ledger, const char *what, int status)
     driver_log(ledger->driver, 0, "%s: %s", what, strerror(-status));
 }
 
-void ledger_flush(struct ledger *ledger)
+static int group_write(struct ledger *ledger, struct ledger_group *group)
 {
-    int status = 0;
-    if (ledger->written.first == ledger->written.count)
-        return;
-    if (ledger->write_count > 0) {
-        status = ledger->store->ops->write(ledger->store, ledger->writes, ledger->write_count);
-        if (status < 0) {
-            ledger_complain(ledger, "the store could not write", status);
-            ledger->room = 0; /* looked at anew */
-        } else {
-            ledger_soil(ledger);
-        }
+    if (group->write_count == 0)
+        return 0;
+    int status = ledger_stage_take(group);
+    if (status == 0)
+        status = ledger->store->ops->write(ledger->store, group->writes, group->write_count);
+    ledger_stage_end(ledger, group, status == 0);
+    if (status < 0) {
+        ledger_complain(ledger, "the store could not write", status);
+        ledger->room = 0; /* looked at anew */
+    } else {
+        ledger_soil(ledger);
     }
-    forget_pending(ledger);
-    for (; ledger->written.first < ledger->written.count; ledger->written.first++) {
-        struct ledger_waiter waiter = ledger->written.items[ledger->written.first];
+    return status;
+}
+
+static void group_commit(struct ledger *ledger, struct ledger_group *group)
+{
+    int status = group_write(ledger, group);
+    for (; group->waiters.first < group->waiters.count; group->waiters.first++) {
+        struct ledger_waiter waiter = group->waiters.items[group->waiters.first];
         waiter.status = status;
         ledger_waiters_add(waiter.durable && status == 0 ? &ledger->unsynced : &ledger->done,
                            waiter);
     }
+    group_end(ledger, group);
     ledger_sync_wanted(ledger);
+}
+
+void ledger_flush(struct ledger *ledger)
+{
+    ledger_stage_begin(ledger);
+    while (!list_empty(&ledger->groups)) {
+        struct ledger_group *group = container_of(ledger->groups.next, struct ledger_group, link);
+        if (!ledger_staged(ledger, group))
+            return;
+        group_commit(ledger, group);
+    }
+}
+
+void ledger_flush_all(struct ledger *ledger)
+{
+    ledger_stage_begin(ledger);
+    while (!list_empty(&ledger->groups)) {
+        struct ledger_group *group = container_of(ledger->groups.next, struct ledger_group, link);
+        ledger_stage_wait(ledger, group);
+        group_commit(ledger, group);
+    }
 }
 
 bool ledger_deliver(struct ledger *ledger)
@@ -201,11 +303,15 @@ static void copy_value(void *arg, struct toystore_bytes value)
 static int load(struct ledger *ledger, enum toystore_space space, struct slice key,
                 struct blob **ret_value)
 {
-    const struct toystore_write *pending = find_pending(ledger, space, key);
+    const struct batch_write *pending = find_pending(ledger, space, key);
     if (pending != NULL && pending->remove)
         return -ENOENT;
     if (pending != NULL) {
-        copy_value(ret_value, pending->value);
+        struct slice value = blob_slice(pending->value);
+        *ret_value = blob_new(value.size + pending->rest.size);
+        memcpy((*ret_value)->data, value.data, value.size);
+        if (pending->rest.size > 0)
+            memcpy((*ret_value)->data + value.size, pending->rest.data, pending->rest.size);
         return 0;
     }
     if (ledger->store == NULL)
@@ -247,7 +353,7 @@ void ledger_scan_action(struct ledger *ledger, const struct action *action)
     struct scan scan = {.limit = action->limit};
     struct slice from = blob_slice(action->key), to = blob_slice(action->end);
     struct core_event event = {.type = EVENT_SCANNED, .resume = action->resume};
-    ledger_flush(ledger); /* a scan sees what was committed before it */
+    ledger_flush_all(ledger); /* a scan sees what was committed before it */
     scan.pairs = base_alloc(scan.limit * sizeof *scan.pairs);
     if (ledger->store != NULL)
         event.status = ledger->store->ops->scan(
@@ -277,4 +383,20 @@ void ledger_room_action(struct ledger *ledger, const struct action *action)
         event.status = -errno;
     }
     driver_event(ledger->driver, &event);
+}
+
+void ledger_free(struct ledger *ledger)
+{
+    while (!list_empty(&ledger->groups)) /* of a node that never ran */
+        group_end(ledger, container_of(ledger->groups.next, struct ledger_group, link));
+    if (ledger->spare != NULL)
+        group_free(ledger->spare);
+    buf_free(&ledger->name);
+    free(ledger->done.items);
+    free(ledger->unsynced.items);
+    free(ledger->syncing.items);
+    pthread_cond_destroy(&ledger->job_ended);
+    pthread_mutex_destroy(&ledger->mutex);
+    if (ledger->store != NULL)
+        ledger->store->ops->close(ledger->store);
 }

@@ -103,28 +103,14 @@ static void begin_sync(struct ledger *ledger)
 bool ledger_busy(const struct ledger *ledger)
 {
     return ledger->sync_running || ledger->unsynced.first < ledger->unsynced.count ||
-           ledger->done.first < ledger->done.count || ledger->write_count > 0;
+           ledger->done.first < ledger->done.count || !list_empty(&ledger->groups);
 }
 
 void ledger_close(struct ledger *ledger)
 {
-    ledger_flush(ledger);
+    ledger_flush_all(ledger);
     if (ledger->store != NULL && (ledger->dirty || ledger->values_dirty) &&
         ledger->store->ops->sync(ledger->store) < 0)
         driver_log(ledger->driver, 0, "the store could not be synced at the end");
     ledger->dirty = ledger->values_dirty = false;
-}
-
-void ledger_free(struct ledger *ledger)
-{
-    free(ledger->writes);
-    free(ledger->batches);
-    map_free(&ledger->pending);
-    buf_free(&ledger->name);
-    free(ledger->written.items);
-    free(ledger->done.items);
-    free(ledger->unsynced.items);
-    free(ledger->syncing.items);
-    if (ledger->store != NULL)
-        ledger->store->ops->close(ledger->store);
 }

@@ -131,6 +131,7 @@ static int store_scan(struct toystore_store *store, enum toystore_space space,
 struct named_file {
     const struct toystore_write *write; /* whose space and key name it */
     uint64_t number;
+    bool own; /* not staged before */
 };
 
 /* What one call of write does: the batch, the files it made and those it makes useless. */
@@ -182,17 +183,49 @@ static int replace_file(struct rocksdb_store *self, struct change *change,
     return status == -ENOENT ? 0 : status;
 }
 
+static int file_status(int status)
+{
+    if (status == 0)
+        return 0;
+    return status == -ENOSPC || status == -EDQUOT ? -ENOSPC : -EIO;
+}
+
+static int store_stage(struct toystore_store *store, const struct toystore_bytes parts[2],
+                       struct toystore_staged *ret_staged)
+{
+    struct rocksdb_store *self = rocksdb_of(store);
+    struct slice slices[2] = {slice_from(parts[0]), slice_from(parts[1])};
+    struct value_reference reference;
+    int status = value_files_write(&self->files, slices, &reference);
+    if (status == 0)
+        *ret_staged =
+            (struct toystore_staged){reference.number, reference.size, reference.checksum};
+    return file_status(status);
+}
+
+static void store_unstage(struct toystore_store *store, const struct toystore_staged *staged)
+{
+    value_files_remove(&rocksdb_of(store)->files, staged->number);
+}
+
 static int put_file(struct rocksdb_store *self, struct change *change,
                     const struct toystore_write *write, struct slice name)
 {
-    struct value_reference reference;
+    struct toystore_staged staged;
     uint8_t tagged[1 + VALUE_REFERENCE_SIZE] = {TAG_FILE};
-    int status = value_files_write(&self->files, slice_from(write->value), &reference);
-    if (status < 0)
-        return status == -ENOSPC || status == -EDQUOT ? -ENOSPC : -EIO;
-    change->made[change->made_count++] = (struct named_file){write, reference.number};
+    if (write->staged != NULL) {
+        staged = *write->staged;
+    } else {
+        const struct toystore_bytes parts[2] = {write->value};
+        int status = store_stage(&self->store, parts, &staged);
+        if (status < 0)
+            return status;
+    }
+    change->made[change->made_count++] =
+        (struct named_file){write, staged.number, write->staged == NULL};
     self->has_files[write->space] = true;
-    value_reference_pack(&reference, tagged + 1);
+    value_reference_pack(&(struct value_reference){staged.number, staged.size, staged.checksum},
+                         tagged + 1);
     rocksdb_writebatch_put_cf(change->batch, self->rocks.families[write->space], write->key.data,
                               write->key.size, (const char *)tagged, sizeof tagged);
     rocksdb_writebatch_put_cf(change->batch, self->rocks.families[ROCKS_FILES],
@@ -214,7 +247,7 @@ static void put_inline(struct rocksdb_store *self, struct change *change,
 static int add_write(struct rocksdb_store *self, struct change *change,
                      const struct toystore_write *write, struct buf *name)
 {
-    bool large = !write->remove && write->value.size > VALUE_FILE_MIN;
+    bool large = !write->remove && (write->staged || write->value.size > VALUE_FILE_MIN);
     int status = 0;
     if (large || self->has_files[write->space]) {
         rocksdb_file_key(name, write);
@@ -248,7 +281,8 @@ static int store_write(struct toystore_store *store, const struct toystore_write
     if (status == 0)
         status = rocks_commit(&self->rocks, change.batch);
     for (size_t i = 0; status < 0 && i < change.made_count; i++)
-        value_files_remove(&self->files, change.made[i].number);
+        if (change.made[i].own)
+            value_files_remove(&self->files, change.made[i].number);
     for (size_t i = 0; status == 0 && i < change.replaced.count; i++)
         value_files_bury(&self->files, change.replaced.items[i]);
     numbers_free(&change.replaced);
@@ -285,6 +319,9 @@ const struct toystore_store_ops store_rocksdb = {
     .repair = rocksdb_store_repair,
     .get = store_get,
     .write = store_write,
+    .stage_min = VALUE_FILE_MIN + 1,
+    .stage = store_stage,
+    .unstage = store_unstage,
     .sync = rocksdb_store_sync,
     .sync_log = rocksdb_store_sync_log,
     .scan = store_scan,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -88,15 +89,27 @@ void value_files_close(struct value_files *files)
     free(files->directory);
 }
 
-static int write_all(int fd, struct slice bytes)
+static int write_all(int fd, const struct slice parts[2])
 {
-    while (bytes.size > 0) {
-        ssize_t written = write(fd, bytes.data, bytes.size);
+    struct iovec iov[2];
+    size_t left = 0;
+    for (size_t i = 0; i < 2; i++) {
+        iov[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
+        left += parts[i].size;
+    }
+    while (left > 0) {
+        ssize_t written = writev(fd, iov, 2);
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
             return -errno;
-        bytes = slice_of(bytes.data + written, bytes.size - (size_t)written);
+        left -= (size_t)written;
+        for (size_t i = 0; i < 2; i++) {
+            size_t taken = min_size((size_t)written, iov[i].iov_len);
+            iov[i].iov_base = (char *)iov[i].iov_base + taken;
+            iov[i].iov_len -= taken;
+            written -= (ssize_t)taken;
+        }
     }
     return 0;
 }
@@ -118,14 +131,22 @@ static int create(const struct value_files *files, uint64_t number, int *ret_fd)
     return 0;
 }
 
-int value_files_write(struct value_files *files, struct slice value,
+static uint64_t take_number(struct value_files *files)
+{
+    pthread_mutex_lock(&files->mutex);
+    uint64_t number = files->next++;
+    pthread_mutex_unlock(&files->mutex);
+    return number;
+}
+
+int value_files_write(struct value_files *files, const struct slice parts[2],
                       struct value_reference *ret_reference)
 {
-    uint64_t number = files->next++;
+    uint64_t number = take_number(files);
     int fd, status = create(files, number, &fd);
     if (status < 0)
         return status;
-    status = write_all(fd, value);
+    status = write_all(fd, parts);
     if (close(fd) < 0 && status == 0)
         status = -errno;
     if (status < 0) {
@@ -135,7 +156,8 @@ int value_files_write(struct value_files *files, struct slice value,
     pthread_mutex_lock(&files->mutex);
     numbers_add(&files->fresh, number);
     pthread_mutex_unlock(&files->mutex);
-    *ret_reference = (struct value_reference){number, value.size, hash64(value)};
+    *ret_reference = (struct value_reference){number, parts[0].size + parts[1].size,
+                                              hash64_of_two(parts[0], parts[1], 0)};
     return 0;
 }
 

@@ -29,8 +29,8 @@ struct numbers {
 
 struct value_files {
     char *directory;
+    pthread_mutex_t mutex; /* guards what is below: files are written and synced on other threads */
     uint64_t next;         /* number of the next file */
-    pthread_mutex_t mutex; /* guards the two below: sync runs on another thread */
     struct numbers fresh;  /* written, not yet fsynced */
     struct numbers dead;   /* replaced, to be removed after the next sync */
 };
@@ -39,8 +39,8 @@ struct value_files {
 int value_files_open(struct value_files *files, const char *directory);
 void value_files_close(struct value_files *files);
 
-/* -ENOSPC, -EIO ...: there is no file. */
-int value_files_write(struct value_files *files, struct slice value,
+/* -ENOSPC, -EIO ...: there is no file. Any thread, several at once. */
+int value_files_write(struct value_files *files, const struct slice parts[2],
                       struct value_reference *ret_reference);
 /* -EUCLEAN: the file is not there, too short, or does not fit its checksum. */
 int value_files_read(struct value_files *files, const struct value_reference *reference,

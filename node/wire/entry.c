@@ -9,26 +9,40 @@
 
 enum { ENTRY_FORMAT = 1, ENTRY_HEAD_SIZE = 9 };
 
-static uint64_t entry_checksum(uint8_t format, struct slice body)
-{
-    return hash64_seeded(body, format);
-}
-
-void entry_encode(struct buf *out, const struct entry *entry)
+/* Where the checksum goes, and all before the bytes of the record; what is behind the checksum. */
+static struct slice begin(struct buf *out, const struct entry *entry)
 {
     uint8_t head[ENTRY_HEAD_SIZE] = {ENTRY_FORMAT};
-    size_t at = out->size;
-    buf_reserve(out, ENTRY_HEAD_SIZE + 64 + entry->record.size);
+    size_t at = out->size + ENTRY_HEAD_SIZE;
     buf_append(out, head, sizeof head);
     pack_array(out, 3);
     wire_put_BALLOT(out, entry->promised);
     pack_bool(out, entry->settled);
-    pack_bytes(out, entry->record);
-    struct slice body =
-        slice_of(out->blob->data + at + ENTRY_HEAD_SIZE, out->size - at - ENTRY_HEAD_SIZE);
-    uint64_t checksum = entry_checksum(ENTRY_FORMAT, body);
+    pack_bytes_head(out, entry->record.size);
+    return slice_of(out->blob->data + at, out->size - at);
+}
+
+static void set_checksum(const struct slice *body, uint64_t checksum)
+{
+    uint8_t *at = (uint8_t *)(uintptr_t)body->data - sizeof checksum;
     for (size_t i = 0; i < sizeof checksum; i++)
-        out->blob->data[at + 1 + i] = (uint8_t)(checksum >> (56 - 8 * i));
+        at[i] = (uint8_t)(checksum >> (56 - 8 * i));
+}
+
+void entry_encode_head(struct buf *out, const struct entry *entry)
+{
+    struct slice body = begin(out, entry);
+    set_checksum(&body, hash64_of_two(body, entry->record, ENTRY_FORMAT));
+}
+
+void entry_encode(struct buf *out, const struct entry *entry)
+{
+    buf_reserve(out, ENTRY_HEAD_SIZE + 64 + entry->record.size);
+    struct slice body = begin(out, entry);
+    size_t at = (size_t)(body.data - out->blob->data);
+    buf_append(out, entry->record.data, entry->record.size);
+    body = slice_of(out->blob->data + at, out->size - at);
+    set_checksum(&body, hash64_seeded(body, ENTRY_FORMAT));
 }
 
 int entry_decode(struct slice bytes, struct entry *ret_entry)
@@ -39,7 +53,7 @@ int entry_decode(struct slice bytes, struct entry *ret_entry)
     for (size_t i = 0; i < sizeof checksum; i++)
         checksum = checksum << 8 | bytes.data[1 + i];
     struct slice body = slice_of(bytes.data + ENTRY_HEAD_SIZE, bytes.size - ENTRY_HEAD_SIZE);
-    if (checksum != entry_checksum(bytes.data[0], body))
+    if (checksum != hash64_seeded(body, bytes.data[0]))
         return -EUCLEAN;
     if (bytes.data[0] > ENTRY_FORMAT)
         return -EPROTO;

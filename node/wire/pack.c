@@ -41,13 +41,36 @@ void pack_i64(struct buf *out, int64_t value)
     msgpack_pack_int64(&pk, value);
 }
 
+void pack_bytes_head(struct buf *out, size_t size)
+{
+    assert(size <= UINT32_MAX);
+    msgpack_packer pk = packer(out);
+    msgpack_pack_bin(&pk, size);
+}
+
 void pack_bytes(struct buf *out, struct slice bytes)
 {
-    assert(bytes.size <= UINT32_MAX);
     buf_reserve(out, bytes.size + 5);
-    msgpack_packer pk = packer(out);
-    msgpack_pack_bin(&pk, bytes.size);
+    pack_bytes_head(out, bytes.size);
     buf_append(out, bytes.data, bytes.size);
+}
+
+/* A head of the longest form: how many bytes will follow is not known yet. */
+enum { BIN32 = 0xc6, BIN32_HEAD_SIZE = 5 };
+
+size_t pack_bytes_begin(struct buf *out)
+{
+    uint8_t head[BIN32_HEAD_SIZE] = {BIN32};
+    buf_append(out, head, sizeof head);
+    return out->size;
+}
+
+void pack_bytes_end(struct buf *out, size_t begun)
+{
+    size_t size = out->size - begun;
+    assert(size <= UINT32_MAX);
+    for (size_t i = 0; i < 4; i++)
+        out->blob->data[begun - 4 + i] = (uint8_t)(size >> (24 - 8 * i));
 }
 
 void pack_text(struct buf *out, struct slice text)

@@ -25,6 +25,8 @@ struct entry {
 };
 
 void entry_encode(struct buf *out, const struct entry *entry);
+/* All of it but the bytes of the record, which are the end: for a large one, without a copy. */
+void entry_encode_head(struct buf *out, const struct entry *entry);
 int entry_decode(struct slice bytes, struct entry *ret_entry); /* -EUCLEAN damaged, -EPROTO */
 
 #endif

@@ -143,6 +143,11 @@ static void test_an_entry_makes_the_round_trip(void **state)
         buf_append(&out, "before", 6);
         entry_encode(&out, &sent);
         struct slice bytes = slice_of(out.blob->data + 6, out.size - 6);
+        struct buf parts = {0};
+        entry_encode_head(&parts, &sent);
+        buf_append(&parts, sent.record.data, sent.record.size);
+        assert_true(slice_equal(buf_slice(&parts), bytes));
+        buf_free(&parts);
         assert_int_equal(entry_decode(bytes, &got), 0);
         assert_int_equal(ballot_compare(&sent.promised, &got.promised), 0);
         assert_int_equal(sent.settled, got.settled);

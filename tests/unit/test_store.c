@@ -164,7 +164,7 @@ static void a_batch_works_in_order(void **state)
         {.key = text("gone"), .remove = true},
         {.key = text("d"), .value = text("4")},
         {.key = text("d"), .value = big},
-        {TOYSTORE_META, false, text("a"), text("other space")},
+        {.space = TOYSTORE_META, .key = text("a"), .value = text("other space")},
     };
     assert_int_equal(ops->write(store, writes, ARRAY_COUNT(writes)), 0);
     assert_int_equal(get("a", &got), -ENOENT);
@@ -443,6 +443,33 @@ static void write_errors_pass(void **state)
     assert_int_equal(ops->sync(store), 0);
 }
 
+static void what_is_staged_waits_for_its_name(void **state)
+{
+    (void)state;
+    if (ops->stage == NULL)
+        return;
+    struct toystore_bytes parts[2] = {{large, 9}, {large + 9, sizeof large - 9}};
+    struct toystore_staged staged, dropped;
+    assert_true(sizeof large >= ops->stage_min);
+    assert_int_equal(ops->stage(store, parts, &staged), 0);
+    assert_int_equal(ops->stage(store, parts, &dropped), 0);
+    assert_int_equal(count_files(), 2);
+    struct toystore_write writes[] = {
+        {.key = text("a"), .staged = &staged},
+        {.key = text("b"), .value = text("1")},
+    };
+    assert_int_equal(ops->write(store, writes, ARRAY_COUNT(writes)), 0);
+    expect_large("a");
+    expect("b", "1");
+    ops->unstage(store, &dropped);
+    assert_int_equal(count_files(), 1);
+    assert_int_equal(ops->stage(store, parts, &dropped), 0); /* never named */
+    ops->close(store);
+    open_store();
+    assert_int_equal(count_files(), 1);
+    expect_large("a");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +487,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(repairs_what_is_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(a_torn_end_of_the_log_is_normal, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_inside_the_log_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_staged_waits_for_its_name, setup, teardown),
         cmocka_unit_test_setup_teardown(write_errors_pass, setup, teardown),
     };
     int failed = 0;
