@@ -245,7 +245,7 @@ static void ask_member(struct core *core, struct coord_list *list, size_t index)
                                        .directory = list->directory,
                                        .after = list->after,
                                        .after_name = list->after_name,
-                                       .limit = list->limit}),
+                                       .limit = list->page_limit}),
              until_ms(core, list->deadline_us, REPLICA_TIMEOUT_MS), on_listed, list->op.handle,
              (uint64_t)list->attempt << 16 | index);
 }
@@ -303,6 +303,7 @@ void coord_list(struct core *core, const struct toystore_request *request, ask_d
         list->r = core->config.read_quorum;
     list->limit =
         request->limit ? (unsigned)min_size(request->limit, LIST_ENTRIES_MAX) : LIST_ENTRIES_MAX;
+    list->page_limit = list->limit;
     list->after = request->after ? request->after + 1 : 0;
     unsigned deadline_ms = request->deadline_ms ? request->deadline_ms : GET_DEADLINE_MS;
     list->deadline_us = core->now_us + 1000ull * deadline_ms;

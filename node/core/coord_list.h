@@ -21,7 +21,8 @@ struct coord_list {
     unsigned limit, r;
     bool sloppy; /* a name was told without a quorum */
 
-    uint64_t after; /* this page begins after (after, after_name) */
+    unsigned page_limit; /* entries that a member is asked for */
+    uint64_t after;      /* this page begins after (after, after_name) */
     struct slice after_name;
     uint32_t attempt;
     const struct layout *layouts[2]; /* oldest and newest; their numbers stay known */

@@ -142,7 +142,7 @@ static bool page_full(const struct coord_list *list, const struct list_item *nex
 
 static void read_page(struct core *core, struct coord_list *list)
 {
-    struct list_item horizon = {0}, item;
+    struct list_item horizon = {0}, item, before = {0};
     bool bounded = find_horizon(list, &horizon);
     size_t count;
     struct stream *streams = open_streams(list, &count);
@@ -152,8 +152,10 @@ static void read_page(struct core *core, struct coord_list *list)
             break;
         if (page_full(list, &item)) {
             list->more = true;
+            horizon = before; /* what follows is still to be read */
             break;
         }
+        before = item;
         if (item.sloppy || item.kind != TOYSTORE_TOMBSTONE)
             add_entry(list, &item, item.sloppy);
     }
@@ -220,8 +222,10 @@ void list_resolve(struct core *core, struct operation *operation)
         return;
     }
     drop_tombstones(list);
-    if (list->entry_count == 0 && list->more)
-        list_move(core, list, LIST_ASK);
-    else
+    if (list->entry_count > 0 || !list->more) {
         list_finish(core, list, TOYSTORE_OK);
+        return;
+    }
+    list->page_limit = LIST_ENTRIES_MAX; /* tombstones: on behind them, without counting them */
+    list_move(core, list, LIST_ASK);
 }

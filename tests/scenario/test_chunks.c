@@ -136,6 +136,28 @@ static void a_listing_shows_each_name_once(void **state)
     cluster_stop();
 }
 
+/* rmdir asks for one entry: the tombstones of those that were removed are not passed one by one. */
+static void a_directory_of_tombstones_is_listed_in_few_rounds(void **state)
+{
+    (void)state;
+    char key[32];
+    cluster_start(3);
+    for (int i = 0; i < 400; i++) {
+        snprintf(key, sizeof key, "d/f%d", i);
+        assert_int_equal(cluster_put(0, key, "x"), TOYSTORE_OK);
+        struct toystore_request bury = {
+            .type = TOYSTORE_PUT, .key = bytes_text(key), .change = TOYSTORE_DELETE};
+        assert_int_equal(cluster_call(0, &bury)->status, TOYSTORE_OK);
+    }
+    struct toystore_request list = {
+        .type = TOYSTORE_LIST, .key = bytes_text("d"), .limit = 1, .deadline_ms = 50};
+    const struct toystore_result *result = cluster_call(1, &list);
+    assert_int_equal(result->status, TOYSTORE_OK);
+    assert_int_equal(result->entry_count, 0);
+    assert_false(result->more);
+    cluster_stop();
+}
+
 static void a_listing_needs_its_quorum(void **state)
 {
     (void)state;
@@ -177,6 +199,7 @@ int main(void)
         cmocka_unit_test(a_chunk_without_a_majority_goes_to_fallbacks),
         cmocka_unit_test(a_new_leader_leaves_chunks_as_they_are),
         cmocka_unit_test(a_listing_shows_each_name_once),
+        cmocka_unit_test(a_directory_of_tombstones_is_listed_in_few_rounds),
         cmocka_unit_test(a_listing_needs_its_quorum),
         cmocka_unit_test(a_sync_needs_a_quorum_of_each_key),
     };
