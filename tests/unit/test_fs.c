@@ -634,6 +634,20 @@ static void attributes_are_kept(void **state)
     assert_string_equal(cat(a, "g"), "te");
 }
 
+static void times_beyond_what_is_kept_are_the_nearest(void **state)
+{
+    (void)state;
+    echo(a, "text", "f", O_TRUNC);
+    uint64_t node = lookup(a, "f");
+    struct stat attr = {.st_atim = {.tv_sec = 13569465600},   /* in 2400 */
+                        .st_mtim = {.tv_sec = -62135596800}}; /* in 1 */
+    fs_setattr(a, node, 0, &attr, FS_SET_ATIME | FS_SET_MTIME, user, keep, NULL);
+    assert_int_equal(ended(), 0);
+    lookup(b, "f");
+    assert_int_equal(last.answer.attr.st_atim.tv_sec, INT64_MAX / 1000000000);
+    assert_int_equal(last.answer.attr.st_mtim.tv_sec, INT64_MIN / 1000000000);
+}
+
 static void symlinks_are_read(void **state)
 {
     (void)state;
@@ -832,6 +846,7 @@ int main(void)
         TEST(directories_come_and_go),
         TEST(a_file_below_a_buried_directory_revives_it),
         TEST(attributes_are_kept),
+        TEST(times_beyond_what_is_kept_are_the_nearest),
         TEST(symlinks_are_read),
         TEST(stale_ids_are_refused),
     };
