@@ -2,6 +2,7 @@
 #include "background.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -80,6 +81,17 @@ void background_ready(struct background *background)
     }
     if (chdir("/") != 0)
         return; /* nothing to do about it: the start directory stays in use */
+}
+
+bool background_starting(const struct background *background)
+{
+    return background->ready_fd >= 0;
+}
+
+bool background_abandoned(const struct background *background)
+{
+    struct pollfd pipe = {.fd = background->ready_fd};
+    return background->ready_fd >= 0 && poll(&pipe, 1, 0) > 0 && (pipe.revents & POLLERR);
 }
 
 void background_fail(struct background *background, const char *program, const char *message)

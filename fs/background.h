@@ -15,6 +15,10 @@ struct background {
 void background_begin(struct background *background, int (*check)(void *arg), void *arg,
                       int failed);
 void background_ready(struct background *background);
+/* In the child, before its word: somebody still sees standard error. */
+bool background_starting(const struct background *background);
+/* The parent has gone without having heard it. */
+bool background_abandoned(const struct background *background);
 /* Shows the message where somebody reads it. */
 void background_fail(struct background *background, const char *program, const char *message);
 

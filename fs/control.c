@@ -96,8 +96,7 @@ int control_open(struct node *node, struct handle *handle)
 
 void control_list(struct node *node, uint64_t offset, fs_entry_fn *entry, void *arg)
 {
-    static const char *const names[] = {"members", "ring",      "status",
-                                        "metrics", "conflicts", "locate"};
+    static const char *const names[] = {"members", "ring", "status", "metrics", "locate"};
     if (node->control != CONTROL_ROOT)
         return;
     for (uint64_t i = offset > 2 ? offset - 2 : 0; i < ARRAY_COUNT(names); i++) {

@@ -21,7 +21,7 @@
 
 enum { EXIT_USAGE = 1, EXIT_FAILED = 32 }; /* mount(8) */
 
-enum { LOCK_WAIT_MS = 10000, LOCK_POLL_MS = 200, END_WAIT_S = 40 };
+enum { START_POLL_MS = 100, END_WAIT_S = 40 };
 
 struct mount {
     struct mount_options options;
@@ -30,7 +30,6 @@ struct mount {
     char fuse_options[FUSE_OPTIONS_SIZE + 300];
     struct toystore *node;
     struct session *session;
-    bool served; /* log lines go to syslog when nobody sees standard error */
 };
 
 static void log_line(void *arg, int level, const char *line)
@@ -39,10 +38,11 @@ static void log_line(void *arg, int level, const char *line)
     static const char *const words[] = {"error", "warning", "info", "debug"};
     const struct mount *mount = arg;
     level = level < 0 ? 0 : level > 3 ? 3 : level;
+    bool starting = background_starting(&mount->background);
+    if (mount->options.foreground || (starting && level <= 1))
+        fprintf(stderr, "mount.toystore: %s: %s\n", words[level], line);
     if (!mount->options.foreground)
         syslog(priorities[level], "%s", line);
-    else
-        fprintf(stderr, "mount.toystore: %s: %s\n", words[level], line);
 }
 
 static int fail(struct mount *mount, const char *message, int status)
@@ -102,38 +102,42 @@ static int check_mounted(void *arg)
 
 /* ---- the node ---- */
 
-static void sleep_ms(unsigned ms)
+/* By a signal, or because who started it has been interrupted and is gone. */
+static bool is_called_off(struct mount *mount, const sigset_t *signals)
 {
-    struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
-    nanosleep(&time, NULL);
+    const struct timespec now = {0};
+    return sigtimedwait(signals, NULL, &now) > 0 || background_abandoned(&mount->background);
 }
 
-static int open_node(struct mount *mount, char *error, size_t error_size)
+static int wait_ready(struct mount *mount, const sigset_t *signals)
+{
+    for (unsigned waited_ms = 0;; waited_ms += START_POLL_MS) {
+        if (is_called_off(mount, signals))
+            return -EINTR;
+        int result = toystore_wait_ready(mount->node, START_POLL_MS);
+        if (result != -ETIMEDOUT || waited_ms >= mount->options.timeout_s * 1000)
+            return result;
+    }
+}
+
+static int start_node(struct mount *mount, const sigset_t *signals, char *error, size_t error_size)
 {
     struct toystore_config *config = &mount->options.config;
     config->pick_ports = true;
     config->log = log_line;
     config->log_arg = mount;
     int result = toystore_new(config, &mount->node, error, error_size);
-    for (unsigned waited = 0; result == -EBUSY && waited < LOCK_WAIT_MS; waited += LOCK_POLL_MS) {
-        if (waited == 0)
-            log_line(mount, 1, "another process has the data directory; waiting for it");
-        sleep_ms(LOCK_POLL_MS);
-        result = toystore_new(config, &mount->node, error, error_size);
-    }
-    return result;
-}
-
-static int start_node(struct mount *mount, char *error, size_t error_size)
-{
-    int result = open_node(mount, error, error_size);
     if (result < 0)
         return result;
     result = toystore_start(mount->node);
     if (result == 0)
-        result = toystore_wait_ready(mount->node, mount->options.timeout_s * 1000);
+        result = wait_ready(mount, signals);
     if (result == 0)
         return 0;
+    if (result == -EINTR) {
+        snprintf(error, error_size, "called off before it was mounted");
+        return result;
+    }
     const char *reason = toystore_stop_reason(mount->node);
     if (reason[0])
         snprintf(error, error_size, "%s", reason);
@@ -215,7 +219,7 @@ static int run(struct mount *mount)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     int status = EXIT_FAILED;
-    if (start_node(mount, error, sizeof error) < 0 ||
+    if (start_node(mount, &signals, error, sizeof error) < 0 ||
         begin_session(mount, error, sizeof error) < 0) {
         status = fail(mount, error, EXIT_FAILED);
     } else {

@@ -61,8 +61,12 @@ static int take_node_option(struct mount_options *options, char *word, char *val
     int taken = options_take(&options->config, value ? 2 : 1, argv, &at, &file, error, error_size);
     if (taken < 0)
         return taken;
-    if (taken == 0 || at != (value ? 1 : 0)) {
+    if (taken == 0) {
         snprintf(error, error_size, "-o %.100s: no such option; see mount.toystore(8)", word);
+        return -ENOENT;
+    }
+    if (at != (value ? 1 : 0)) {
+        snprintf(error, error_size, "-o %.100s: takes no value", word);
         return -EINVAL;
     }
     if (file)
@@ -150,7 +154,7 @@ static int count_words(int argc, char **argv)
     for (int at = 1; at < argc; at++) {
         const char *file;
         char error[200];
-        if (strcmp(argv[at], "-o") == 0)
+        if (strcmp(argv[at], "-o") == 0 || strcmp(argv[at], "-t") == 0)
             at++;
         else if (argv[at][0] != '-')
             count++;
@@ -238,7 +242,7 @@ enum parse_result mount_options_parse(struct mount_options *options, int argc, c
         if (take_argument(options, argc, argv, &at, from_mount, error, error_size) < 0)
             return PARSE_WRONG;
     }
-    if (options->mountpoint == NULL) {
+    if (options->mountpoint == NULL || options->mountpoint[0] == 0) {
         snprintf(error, error_size, "a mount point is missing; see mount.toystore --help");
         return PARSE_WRONG;
     }

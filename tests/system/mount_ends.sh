@@ -57,7 +57,25 @@ mkdir -p "$work/full/x"
 refused 32 "not empty" "$work/full"
 refused 32 "below the mount point" "$m" --data "$m/data"
 refused 32 "seed" "$m" --seed 127.0.0.9:7946 -o timeout=2
+grep -q "waiting for a seed" "$work/error" || fail "no notice of a seed that does not answer"
+refused 1 "takes no value" none "$m" -o strict-quorum=1
+refused 1 "mount point is missing" ""
 mount.toystore -h >/dev/null || fail "--help"
+mount.toystore -s none "$m" -f -t toystore -o nonsense,rw || fail "mount -s: unknown words are an error"
+
+# Called off while it waits for a seed: by a signal, or because who started it is gone.
+mount.toystore "$m" -f --seed 127.0.0.9:7946 2>"$work/error" &
+caller=$!
+wait_for 10 grep -q "waiting for a seed" "$work/error" || fail "no notice in the foreground"
+start=$(now_ms)
+kill -TERM $caller && wait $caller
+[ $? = 32 ] && grep -q "called off" "$work/error" || fail "called off: $(cat "$work/error")"
+[ $(($(now_ms) - start)) -lt 5000 ] || fail "called off only after $(($(now_ms) - start)) ms"
+mount.toystore "$m" --seed 127.0.0.9:7946 2>"$work/error" &
+caller=$!
+wait_for 10 grep -q "waiting for a seed" "$work/error" || fail "no notice before the background"
+kill -TERM $caller && wait $caller
+wait_for 5 eval '! pgrep -x mount.toystore >/dev/null' || fail "goes on without who started it"
 mount.toystore none "$m" -s -n -v -f -o rw,_netdev,nofail,x-systemd.automount || fail "mount -f"
 mountpoint -q "$m" && fail "a fake mount mounts"
 mount.toystore none "$m" -o rw,noatime,data="$work/data" || fail "as fstab has it: status $?"

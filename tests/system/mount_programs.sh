@@ -50,6 +50,13 @@ rm -r "$b/moved" && [ ! -e "$a/moved" ] || fail "rm -r"
 mkdir "$a/tree" && tar -C /usr/include/linux -cf - . | tar -C "$a/tree" -xf - || fail "tar"
 diff -r /usr/include/linux "$b/tree" >/dev/null || fail "tar: what is read differs"
 is "names listed" "$(ls -a /usr/include/linux | wc -l)" "$(ls -a "$b/tree" | wc -l)"
+sizes() { ls -ln --time-style=+%s "$1" | awk '/^-/ {print $1, $5, $6, $7}'; }
+diff <(sizes /usr/include/linux) <(sizes "$b/tree") >/dev/null || fail "ls -l: sizes or times differ"
+echo more >>"$a/tree/fs.h"
+is "ls -l after a change elsewhere" "$(($(stat -c %s /usr/include/linux/fs.h) + 5))" \
+    "$(sizes "$b/tree" | awk '$4 == "fs.h" {print $2}')"
+cp -p /usr/include/linux/fs.h "$b/tree/fs.h"
+ls -l "$a/.toystore" >/dev/null || fail "ls -l .toystore: status $?"
 cp -a "$b/tree" "$b/copy" && diff -r "$a/tree" "$a/copy" >/dev/null || fail "cp -a"
 is "find" "$(find /usr/include/linux -type f | wc -l)" "$(find "$a/copy" -type f | wc -l)"
 
