@@ -153,6 +153,9 @@ static void on_event(struct core *core, const struct core_event *event)
     case EVENT_CALL:
         on_call(core, event);
         break;
+    case EVENT_CHANGE:
+        move_change(core, event->call, event->change);
+        break;
     case EVENT_LEAVE:
         on_leave(core);
         break;
@@ -285,6 +288,9 @@ void core_dispatch(struct core *core, const struct rpc_request *request)
         break;
     case METHOD_HOLDING:
         move_handle_holding(core, request);
+        break;
+    case METHOD_CHANGE:
+        move_handle_change(core, request);
         break;
     case METHOD_CALL:
     case METHOD_COORDINATE_GET:

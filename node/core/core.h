@@ -62,8 +62,15 @@ enum event_type {
     EVENT_SCANNED,   /* resume, status, pairs, more */
     EVENT_ROOM,      /* resume, status, room_size, room_free */
     EVENT_CALL,      /* call, request: from the embedding API */
+    EVENT_CHANGE,    /* call, change: answered like EVENT_CALL, once the wish is durable */
     EVENT_LEAVE      /* end well: nothing new is taken, calls under way are answered, the others
                         are told, the directory is marked clean, then ACTION_STOP with status 0 */
+};
+
+/* What is to change in the layout: messages.def, change_request. */
+struct core_change {
+    struct slice what, member;
+    bool force, accept_loss;
 };
 
 struct scan_pair {
@@ -85,6 +92,7 @@ struct core_event {
     uint64_t room_size, room_free; /* bytes of the store's disk, and those still to be had */
     uint64_t call;
     const struct toystore_request *request; /* borrowed */
+    const struct core_change *change;       /* borrowed */
 };
 
 /* ---- actions ---- */
@@ -99,7 +107,7 @@ enum action_type {
     ACTION_COMMIT,   /* resume, batch, durable */
     ACTION_SCAN,     /* resume, space, key <= k < end (empty: to the end), limit pairs at most */
     ACTION_ROOM,     /* resume: how much room the store's disk has */
-    ACTION_REPLY,    /* call, result: answers EVENT_CALL exactly once */
+    ACTION_REPLY,    /* call, result: answers EVENT_CALL or EVENT_CHANGE exactly once */
     ACTION_MEMBER,   /* member_event, member: for toystore_on_event */
     ACTION_READY,    /* the node serves */
     ACTION_LOG,      /* level (0 error .. 3 debug), text */

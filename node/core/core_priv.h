@@ -71,6 +71,9 @@ struct core {
 
 struct action *core_act(struct core *core, enum action_type type); /* appended; fill it in */
 
+#define CORE_GONE_MESSAGE                                                                          \
+    "this member was removed from its cluster for good: begin again with an empty data directory"
+
 enum { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 __attribute__((format(printf, 3, 4))) void core_log(struct core *core, int level,
                                                     const char *format, ...);

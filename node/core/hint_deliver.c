@@ -199,13 +199,24 @@ static void read_done(struct core *core, struct replica_work *work)
     struct hint_send *send = pool_get(&core->hints->sends, work->handle);
     struct hint_owner *owner = send->owner;
     struct electorate electorate;
-    if (work->status != 0 || work->damaged) {
+    uint32_t layout = view_layout_of_key(work->key);
+    if (layout != 0 && layout <= view_of(core, view_partition_of(core, work->key)).newest) {
+        struct batch decided = {0}; /* nobody asks for it any more */
+        send_clear(core, send, &decided);
         send_end(core, send);
         return;
     }
     view_electorate_key(core, work->key, 0, 0, &electorate);
     bool own = electorate_index(&electorate, core->id) >= 0;
     bool theirs = electorate_index(&electorate, owner->id) >= 0;
+    if (work->status != 0 || work->damaged) {
+        if (work->damaged && !own) { /* and it will not be mended: this node owns it no more */
+            struct batch lost = {0};
+            send_clear(core, send, &lost);
+        }
+        send_end(core, send);
+        return;
+    }
     struct buf sloppy = {0};
     struct batch batch = {0};
     struct slice payload = payload_of(work, &sloppy, own || key_is_immutable(work->key));

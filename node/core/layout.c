@@ -12,7 +12,7 @@
 #include "wire/cursor.h"
 #include "wire/pack.h"
 
-enum { LAYOUT_FORMAT = 1, LAYOUT_FIELDS = 8, LAYOUT_MEMBER_FIELDS = 4, WEIGHT_MAX = 10000 };
+enum { LAYOUT_FORMAT = 1, LAYOUT_FIELDS = 8, LAYOUT_MEMBER_FIELDS = 4 };
 
 static int member_compare(const void *a, const void *b)
 {

@@ -9,6 +9,8 @@
 #include "core/core.h"
 #include "core/limits.h"
 
+enum { WEIGHT_MAX = 10000 };
+
 struct layout_member {
     node_id id;
     uint32_t weight;

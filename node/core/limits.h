@@ -5,6 +5,8 @@
 enum {
     MEMBERS_MAX = 1024,           /* members of any kind that a node remembers */
     PARTITIONS_MAX = 4096,        /* Q at most */
+    GONE_MAX = 4096,              /* members removed by force, for ever */
+    CHANGES_MAX = 256,            /* removals that one node keeps until they are done */
     RPC_PENDING_MAX = 65536,      /* requests of this node under way, to all peers together */
     RPC_PEER_QUEUE_MAX = 4096,    /* requests that wait for a connection to one peer */
     RPC_INBOUND_MAX = 65536,      /* requests of others being served */

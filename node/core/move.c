@@ -12,6 +12,7 @@ struct move *move_new(struct core *core)
     move->version = 1;
     move_holds_init(move);
     move_raises_init(move);
+    move_changes_init(move);
     move_give_init(move);
     return move;
 }
@@ -24,6 +25,8 @@ void move_free(struct move *move)
     move_holders_free(move);
     move_holds_free(move);
     move_raises_free(move);
+    pool_free(&move->changes);
+    free(move->removals);
     move_recover_free(move);
     move_give_free(move);
     free(move);
@@ -53,7 +56,9 @@ static bool in_cluster(const struct core *core)
 static void check_ready(struct core *core)
 {
     const struct layout *newest = view_newest(core);
-    if (!core->ready && newest && (!core->config.storing || layout_find(newest, core->id)))
+    bool outside = core->move->place != PLACE_IN; /* it coordinates for others, owning nothing */
+    if (!core->ready && newest &&
+        (!core->config.storing || outside || layout_find(newest, core->id)))
         core_set_ready(core);
 }
 
@@ -94,6 +99,7 @@ static void step(struct core *core, struct timer *timer)
     move_recover(core);
     move_hold(core);
     move_tell(core);
+    move_check_finish(core); /* of what was held before a start, too */
     move_give(core);
 }
 
@@ -110,12 +116,14 @@ void move_start(struct core *core)
     timer_set_after_ms(core, &move->step, MOVE_STEP_MS, step);
     if (core->config.storing && core->config.seed_count == 0 && !in_cluster(core))
         found_cluster(core);
+    move_place_changed(core);
     check_ready(core);
 }
 
 void move_view_changed(struct core *core)
 {
     core->move->version++;
+    move_place_changed(core);
     check_ready(core);
     move_wake(core);
 }

@@ -1,6 +1,7 @@
-/* move_choose: the members of layout k take newcomers into layout k+1, by an exclusive put of its
- * key (PROTOCOL 7 choose), and everybody learns what was chosen.
- * Enters from the step of move; leaves to ask() and view_learn_layout. */
+/* move_choose: the members of layout k choose layout k+1, by an exclusive put of its key (PROTOCOL
+ * 7 choose): with newcomers, without those who leave or were removed, with new weights and zones,
+ * all that is wanted by then; and everybody learns what was chosen. Enters from the step of move;
+ * leaves to ask() and view_learn_layout. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,10 +20,13 @@ static bool same_cluster(const struct core *core, const struct member *member)
            memcmp(member->cluster, core->self.cluster, CLUSTER_ID_SIZE) == 0;
 }
 
+/* Wants in, and says so of this very layout; a member that left or was removed never does. */
 static bool newcomer(const struct core *core, const struct member *member)
 {
+    struct wish room;
     return member->storing && member->state == TOYSTORE_ALIVE && same_cluster(core, member) &&
-           !layout_find(view_newest(core), member->id);
+           !layout_find(view_newest(core), member->id) && !view_is_gone(core, member->id) &&
+           move_wish_to_be(core, member->id, &room);
 }
 
 /* The lowest id that is alive proposes, so that usually one does. */
@@ -91,19 +95,42 @@ static void proposed(struct core *core, uint64_t handle, const struct toystore_r
 
 /* ---- proposing ---- */
 
+static struct layout_member wanted(const struct core *core, struct layout_member member)
+{
+    struct wish room;
+    const struct wish *wish = move_wish_to_be(core, member.id, &room);
+    if (wish) {
+        member.weight = wish->weight;
+        memcpy(member.zone, wish->zone, sizeof member.zone);
+    }
+    return member;
+}
+
+/* Who stays, with what they want to be, and who comes. Somebody has to stay. */
+static size_t next_members(const struct core *core, struct layout_member *ret)
+{
+    const struct layout *now = view_newest(core);
+    size_t count = 0;
+    for (size_t i = 0; i < now->member_count; i++)
+        if (!move_unwanted(core, now->members[i].id))
+            ret[count++] = wanted(core, now->members[i]);
+    for (size_t i = 0; i < swim_count(core) && count < MEMBERS_MAX; i++) {
+        const struct member *member = swim_at(core, i);
+        if (newcomer(core, member) && !move_unwanted(core, member->id))
+            ret[count++] = wanted(core, (struct layout_member){.id = member->id});
+    }
+    for (size_t i = 0; i < now->member_count && count == 0; i++)
+        if (!now->members[i].gone)
+            ret[count++] = now->members[i];
+    return count;
+}
+
 static struct layout *next_layout(const struct core *core)
 {
     const struct layout *now = view_newest(core);
-    size_t count = now->member_count;
-    struct layout_member *members = base_alloc((count + swim_count(core)) * sizeof *members);
-    memcpy(members, now->members, count * sizeof *members);
-    for (size_t i = 0; i < swim_count(core) && count < MEMBERS_MAX; i++) {
-        const struct member *member = swim_at(core, i);
-        if (!newcomer(core, member))
-            continue;
-        members[count] = (struct layout_member){.id = member->id, .weight = member->weight};
-        memcpy(members[count++].zone, member->zone, sizeof member->zone);
-    }
+    struct layout_member *members =
+        base_alloc((now->member_count + swim_count(core)) * sizeof *members);
+    size_t count = next_members(core, members);
     struct layout *next = layout_new(now->number + 1, now->cluster, now->partitions, now->n, now->w,
                                      now->r, members, count);
     free(members);
@@ -137,12 +164,20 @@ static void propose(struct core *core)
     ask(core, &request, NULL, proposed, 0);
 }
 
-static bool somebody_new(const struct core *core)
+/* Does anybody want the layout to be another one? */
+static bool change_wanted(const struct core *core)
 {
-    for (size_t i = 1; i < swim_count(core); i++)
-        if (newcomer(core, swim_at(core, i)))
-            return true;
-    return false;
+    const struct layout *now = view_newest(core);
+    struct layout_member *members =
+        base_alloc((now->member_count + swim_count(core)) * sizeof *members);
+    size_t count = next_members(core, members);
+    bool equal = count == now->member_count; /* those who stay are in order, newcomers behind */
+    for (size_t i = 0; equal && i < count; i++)
+        equal = members[i].id == now->members[i].id &&
+                members[i].weight == now->members[i].weight &&
+                strcmp(members[i].zone, now->members[i].zone) == 0;
+    free(members);
+    return !equal;
 }
 
 /* Members in gossip that know a newer layout are asked for it. */
@@ -165,7 +200,7 @@ void move_choose(struct core *core)
     const struct layout *newest = view_newest(core);
     follow(core);
     if (!newest || view_oldest(core) != newest || move->proposing ||
-        !layout_find(newest, core->id) || !somebody_new(core)) {
+        !layout_find(newest, core->id) || !change_wanted(core)) {
         move->propose_at_us = 0;
         return;
     }

@@ -39,5 +39,10 @@ void move_check_finish(struct core *core)
 bool move_everybody_holds(struct core *core, uint32_t partition)
 {
     const struct layout *newest = view_newest(core);
-    return holders_of(core, newest, partition) == layout_owner_count(newest);
+    node_id owners[REPLICAS_MAX];
+    size_t n = layout_owners(newest, partition, owners);
+    for (size_t i = 0; i < n; i++)
+        if (!move_peer_took(core, owners[i], partition))
+            return false;
+    return true;
 }

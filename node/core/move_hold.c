@@ -39,18 +39,27 @@ static void choose_electorate(struct core *core, struct hold *hold)
     hold->any_layout = true;
 }
 
+/* How many of a layout's owners it takes from. Whose own copy is a base only does not count itself;
+ * all the others, where they are fewer than F, meet every quorum of two owners or more. */
+static unsigned wanted(const struct core *core, const struct hold *hold, unsigned at)
+{
+    uint32_t mask = hold->electorate.layouts[at].mask;
+    int self = electorate_index(&hold->electorate, core->id);
+    unsigned others = bits(self >= 0 ? mask & ~((uint32_t)1 << self) : mask);
+    unsigned f = hold->electorate.layouts[at].f;
+    return hold->strict ? (unsigned)min_u64(f, others) : f;
+}
+
 static bool enough(const struct core *core, const struct hold *hold)
 {
     bool stays = hold->mode == HOLD_TAKE && !hold->strict;
     if (BROKEN(core, hold_unasked) && stays)
         return true;
-    (void)core;
     (void)stays;
     if (hold->mode != HOLD_TAKE)
         return (hold->taken & hold->sources) == hold->sources;
     for (unsigned i = 0; i < hold->electorate.layout_count; i++) {
-        bool met =
-            bits(hold->taken & hold->electorate.layouts[i].mask) >= hold->electorate.layouts[i].f;
+        bool met = bits(hold->taken & hold->electorate.layouts[i].mask) >= wanted(core, hold, i);
         if ((hold->layouts_wanted >> i & 1) != 0 && met == hold->any_layout)
             return met;
     }
@@ -58,7 +67,7 @@ static bool enough(const struct core *core, const struct hold *hold)
 }
 
 /* Would this member bring a layout nearer to its F? */
-static bool useful(const struct hold *hold, unsigned member)
+static bool useful(const struct core *core, const struct hold *hold, unsigned member)
 {
     uint32_t bit = (uint32_t)1 << member;
     if ((hold->tried & bit) != 0)
@@ -68,7 +77,7 @@ static bool useful(const struct hold *hold, unsigned member)
     for (unsigned i = 0; i < hold->electorate.layout_count; i++)
         if ((hold->layouts_wanted >> i & 1) != 0 && (hold->electorate.layouts[i].mask & bit) != 0 &&
             bits((hold->taken | hold->open) & hold->electorate.layouts[i].mask) <
-                hold->electorate.layouts[i].f)
+                wanted(core, hold, i))
             return true;
     return false;
 }
@@ -97,7 +106,7 @@ static void ask_sources(struct core *core, struct hold *hold)
         node_id id = hold->electorate.members[i];
         bool answers = hold->mode == HOLD_TAKE ? view_reachable(core, hold->partition, id)
                                                : rpc_reachable(core, id);
-        if (id == core->id || !useful(hold, i) || !answers)
+        if (id == core->id || !useful(core, hold, i) || !answers)
             continue;
         hold->tried |= (uint32_t)1 << i;
         hold->open |= (uint32_t)1 << i;
@@ -160,6 +169,26 @@ static void taken_from(struct core *core, uint64_t handle, node_id from,
     hold_pump(core, hold);
 }
 
+/* Has this node owned the partition without a break since it held it? Else what it has on disk from
+ * an earlier time is a base only (PROTOCOL 7 hold): others may have deleted it meanwhile, and have
+ * forgotten that. Of layouts that are not known here any more nothing is said. */
+static bool owned_all_along(const struct core *core, const struct hold *hold, struct era held)
+{
+    const struct layout *newest = view_newest(core), *oldest = view_oldest(core);
+    const struct layout *before = view_layout(core, newest->number - 1);
+    if (held.layout == newest->number)
+        return true;
+    const struct layout *source = oldest != newest || !before ? oldest : before;
+    if (!layout_owns(source, hold->partition, core->id))
+        return false;
+    for (uint32_t number = held.layout + 1; held.layout != 0 && number < source->number; number++) {
+        const struct layout *layout = view_layout(core, number);
+        if (layout && !layout_owns(layout, hold->partition, core->id))
+            return false;
+    }
+    return true;
+}
+
 /* `sources` (bits of the partition's electorate) are for those that recover. */
 static void hold_begin(struct core *core, uint32_t partition, enum hold_mode mode, uint32_t sources)
 {
@@ -178,11 +207,9 @@ static void hold_begin(struct core *core, uint32_t partition, enum hold_mode mod
     else
         view_electorate(core, partition, 0, 0, &hold->electorate);
     int self = electorate_index(&hold->electorate, core->id);
-    /* What a newcomer to the source layout has on disk is a base only. */
-    bool owner_before = layout_owns(view_oldest(core), partition, core->id) ||
-                        view_partition(core, partition)->held.layout != 0;
-    hold->strict = mode == HOLD_RECOVER || (mode == HOLD_TAKE && !owner_before);
-    if (self >= 0 && mode == HOLD_TAKE)
+    bool stays = owned_all_along(core, hold, view_partition(core, partition)->held);
+    hold->strict = mode == HOLD_RECOVER || (mode == HOLD_TAKE && !stays);
+    if (self >= 0 && mode == HOLD_TAKE && !hold->strict)
         hold->taken |= (uint32_t)1 << self;
     hold_pump(core, hold);
 }

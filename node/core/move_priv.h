@@ -24,8 +24,12 @@ struct holder {
     uint64_t told;          /* the version that it has acknowledged */
     bool telling;
     uint32_t oldest, newest;
+    struct session heard; /* of the process that told what follows */
+    uint64_t heard_version;
     uint8_t *bitmap; /* NULL: has told nothing; Q bits */
     uint32_t *epochs;
+    struct wish *wishes; /* for the layout after `newest` */
+    size_t wish_count;
 };
 
 /* How a partition is taken. */
@@ -45,6 +49,20 @@ struct approval {
 struct recover;
 struct give;
 
+/* Does this node want to own anything? Kept over restarts. */
+enum place {
+    PLACE_IN,
+    PLACE_LEAVING, /* asked to leave */
+    PLACE_REMOVED  /* others have taken it out of the layout */
+};
+
+struct wish {
+    enum wish_kind kind;
+    node_id node;
+    uint32_t weight;
+    char zone[ZONE_SIZE_MAX + 1];
+};
+
 struct move {
     struct timer step;
     uint64_t say_at_us; /* the next "waiting" */
@@ -53,6 +71,12 @@ struct move {
     bool proposing;
     struct blob *proposal;
     uint64_t propose_at_us; /* 0: nobody is new */
+    /* move_wish.c */
+    enum place place;
+    bool was_in;       /* it has been in a layout */
+    node_id *removals; /* that this node was asked for */
+    size_t removal_count;
+    struct pool changes; /* of move_change.c: answered once they are durable */
     /* move_tell.c, move_finish.c */
     struct map holders; /* node_id -> struct holder */
     uint64_t version;   /* of what this node holds; counts from 1 */
@@ -81,6 +105,16 @@ struct move {
 void move_wake(struct core *core); /* looks at what is due, soon */
 /* move_choose.c */
 void move_choose(struct core *core);
+/* move_change.c */
+void move_changes_init(struct move *move);
+/* move_wish.c */
+void move_place_changed(struct core *core); /* after the layout, or at the start */
+void move_wishes_encode(struct core *core, struct buf *items, uint32_t *ret_count);
+/* Writes place and removals; `resume` when they are durable. */
+void move_save_changes(struct core *core, struct resume resume);
+void move_wishes_hear(struct core *core, struct holder *holder, const struct wire_list *changes);
+/* This node's own word, or what the member itself told for this layout; NULL: nothing. */
+const struct wish *move_wish_to_be(const struct core *core, node_id id, struct wish *room);
 /* move_tell.c */
 void move_tell(struct core *core);
 void move_holders_free(struct move *move);

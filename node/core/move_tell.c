@@ -25,9 +25,19 @@ void move_holders_free(struct move *move)
         struct holder *holder = entry->value;
         free(holder->bitmap);
         free(holder->epochs);
+        free(holder->wishes);
         free(holder);
     }
     map_free(&move->holders);
+}
+
+bool move_peer_took(const struct core *core, node_id id, uint32_t partition)
+{
+    if (id == core->id)
+        return view_holds(core, partition);
+    const struct holder *holder = map_get(&core->move->holders, slice_of(&id, sizeof id));
+    return holder && holder->bitmap && holder->newest == view_newest(core)->number &&
+           (holder->bitmap[partition / 8] >> partition % 8 & 1) != 0;
 }
 
 bool move_peer_holds(const struct core *core, node_id id, uint32_t partition)
@@ -35,10 +45,8 @@ bool move_peer_holds(const struct core *core, node_id id, uint32_t partition)
     if (id == core->id)
         return view_holds(core, partition);
     const struct holder *holder = map_get(&core->move->holders, slice_of(&id, sizeof id));
-    struct view view = view_of(core, partition);
-    return holder && holder->bitmap && holder->newest == view.newest &&
-           (holder->bitmap[partition / 8] >> partition % 8 & 1) != 0 &&
-           holder->epochs[partition] >= view.epoch;
+    return move_peer_took(core, id, partition) &&
+           holder->epochs[partition] >= view_of(core, partition).epoch;
 }
 
 /* ---- telling ---- */
@@ -55,10 +63,10 @@ static void told(struct core *core, uint64_t id, uint64_t version, const struct 
 
 static struct blob *holding_params(struct core *core)
 {
-    uint32_t count = view_partition_count(core), epoch_count = 0;
+    uint32_t count = view_partition_count(core), epoch_count = 0, change_count;
     size_t size = (count + 7) / 8;
     uint8_t *bitmap = base_alloc(size);
-    struct buf epochs = {0};
+    struct buf epochs = {0}, changes = {0};
     struct view view = {0};
     for (uint32_t i = 0; i < count; i++) {
         view = view_of(core, i);
@@ -69,12 +77,16 @@ static struct blob *holding_params(struct core *core)
         raise_item_encode(&epochs, &(struct raise_item){.partition = i, .epoch = view.epoch});
         epoch_count++;
     }
+    move_wishes_encode(core, &changes, &change_count);
     struct blob *params =
         RPC_PARAMS(holding_request, {.node = core->id,
                                      .oldest = view.oldest,
                                      .newest = view.newest,
                                      .bitmap = slice_of(bitmap, size),
-                                     .epochs = {epoch_count, buf_slice(&epochs)}});
+                                     .epochs = {epoch_count, buf_slice(&epochs)},
+                                     .changes = {change_count, buf_slice(&changes)},
+                                     .version = core->move->version});
+    buf_free(&changes);
     buf_free(&epochs);
     free(bitmap);
     return params;
@@ -124,6 +136,21 @@ static void hear(struct core *core, struct holder *holder, const struct holding_
     for (uint32_t i = 0; i < in->epochs.count && raise_item_read(&cursor, &item); i++)
         if (item.partition < count)
             holder->epochs[item.partition] = item.epoch;
+    move_wishes_hear(core, holder, &in->changes);
+}
+
+/* What was said before something that is known already: it waited in another connection. */
+static bool overtaken(struct core *core, struct holder *holder, const struct session *session,
+                      uint64_t version)
+{
+    const struct member *member = swim_find(core, holder->id);
+    bool same = session_compare(&holder->heard, session) == 0;
+    bool of_the_living = member && session_compare(&holder->heard, &member->session) == 0;
+    if (same ? version < holder->heard_version : of_the_living)
+        return true;
+    holder->heard = *session;
+    holder->heard_version = version;
+    return false;
 }
 
 void move_handle_holding(struct core *core, const struct rpc_request *request)
@@ -141,12 +168,15 @@ void move_handle_holding(struct core *core, const struct rpc_request *request)
         view_fetch(core, request->from);
         status = TOYSTORE_BUSY; /* tell it again, until the layout is known here */
     }
-    if (!core->config.storing || count == 0)
-        ; /* only the numbers of the layouts matter to a client */
-    else if (in.bitmap.size != (count + 7) / 8)
+    struct holder *holder = holder_of(core, request->from);
+    if (core->config.storing && count != 0 && in.bitmap.size != (count + 7) / 8)
         status = TOYSTORE_INVALID;
+    else if (overtaken(core, holder, &request->session, in.version))
+        status = TOYSTORE_BUSY; /* or it is gossip that comes late: then it is told again */
+    else if (!core->config.storing || count == 0)
+        move_wishes_hear(core, holder, &in.changes); /* of the rest a client needs the numbers */
     else
-        hear(core, holder_of(core, request->from), &in);
+        hear(core, holder, &in);
     RPC_REPLY(core, &request->origin, holding_reply, {.status = status});
     move_check_finish(core);
 }

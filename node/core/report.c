@@ -177,6 +177,7 @@ static void report_status(struct core *core, struct json *json)
     put_cluster(json, "cluster", core->self.cluster);
     json_bool(json, "ready", core->ready);
     json_bool(json, "storing", core->config.storing);
+    json_text(json, "place", core->config.storing ? move_place(core) : "client");
     json_u64(json, "layout", newest ? newest->number : 0);
     json_u64(json, "layout_members", newest ? newest->member_count : 0);
     json_u64(json, "live_layouts", newest ? newest->number - oldest->number + 1 : 0);

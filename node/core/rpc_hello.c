@@ -47,7 +47,12 @@ static enum toystore_status judge_request(const struct core *core,
     else if (!same_cluster(core, hello->cluster_id))
         snprintf(error, error_size, "this is another cluster of the name \"%s\"",
                  core->config.cluster_name);
-    return *error ? TOYSTORE_MISMATCH : TOYSTORE_OK;
+    if (*error)
+        return TOYSTORE_MISMATCH;
+    if (hello->node == 0 || !view_is_gone(core, hello->node))
+        return TOYSTORE_OK;
+    snprintf(error, error_size, CORE_GONE_MESSAGE);
+    return TOYSTORE_REMOVED;
 }
 
 void hello_serve(struct core *core, struct inbound *inbound, const struct rpc_origin *origin,
@@ -93,7 +98,7 @@ enum toystore_status hello_check_reply(const struct core *core, node_id expected
     if (ret->status != TOYSTORE_OK) {
         snprintf(error, error_size, "%.*s", (int)min_size(ret->message.size, error_size - 1),
                  (const char *)ret->message.data);
-        return TOYSTORE_MISMATCH;
+        return ret->status == TOYSTORE_REMOVED ? TOYSTORE_REMOVED : TOYSTORE_MISMATCH;
     }
     if (ret->version < PROTOCOL_VERSION_LOW || ret->version > PROTOCOL_VERSION_HIGH) {
         snprintf(error, error_size, "speaks protocol version %u, not %u to %u", ret->version,

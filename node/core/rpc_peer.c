@@ -255,6 +255,8 @@ static void hello_refused(struct core *core, struct peer *peer, enum toystore_st
     core_log(core, peer->told ? LOG_DEBUG : LOG_WARNING, "%s:%u: %s", peer->address.host,
              peer->address.port, error);
     peer->told = true;
+    if (status == TOYSTORE_REMOVED && core->config.storing)
+        core_stop(core, -EOWNERDEAD, CORE_GONE_MESSAGE);
     drop_connection(core, peer, status == TOYSTORE_MISMATCH ? MISMATCH_BACKOFF_MS : pause_of(peer));
 }
 
@@ -394,7 +396,7 @@ bool rpc_reachable(const struct core *core, node_id id)
 {
     if (id == core->id)
         return true;
-    if (!swim_alive(core, id))
+    if (view_is_gone(core, id) || !swim_alive(core, id))
         return false;
     const struct peer *peer = map_get(&core->rpc->peers_by_id, slice_u64(&id));
     if (peer == NULL || peer->state == PEER_IDLE)

@@ -92,6 +92,11 @@ void inbound_frame(struct core *core, struct inbound *inbound, struct blob *byte
         close_garbage(core, inbound);
         return;
     }
+    if (inbound->node != 0 && view_is_gone(core, inbound->node)) {
+        core_act(core, ACTION_CLOSE)->conn = inbound->conn; /* the next Hello tells it why */
+        inbound_closed(core, inbound->conn);
+        return;
+    }
     const char *why = "";
     struct rpc_request request = {
         .origin = {.conn = inbound->conn, .id = frame.id, .notify = frame.type == FRAME_NOTIFY},

@@ -125,6 +125,19 @@ size_t swim_pick(struct core *core, node_id except, struct swim_member **ret, si
     return count;
 }
 
+void swim_on_gone(struct core *core, node_id id)
+{
+    struct swim_member *m = swim_get(core, id);
+    if (m == NULL || m->position == 0)
+        return;
+    bool was_alive = state_is_alive(m->own.state);
+    m->own.state = TOYSTORE_LEFT;
+    if (was_alive)
+        swim_event(core, TOYSTORE_LEAVE, m);
+    swim_forget(core, m);
+    swim_save_later(core);
+}
+
 uint64_t swim_interval_us(const struct core *core)
 {
     return max_u64(core->config.probe_interval_ms, 10) * 1000;
@@ -177,7 +190,7 @@ void swim_restore(struct core *core, struct slice value)
     if (!cursor_array(&cursor, &count))
         return;
     for (uint32_t i = 0; i < count && news_read(&cursor, &news); i++) {
-        if (swim_get(core, news.member.id) != NULL)
+        if (swim_get(core, news.member.id) != NULL || view_is_gone(core, news.member.id))
             continue;
         news.member.state = TOYSTORE_DEAD;
         if (swim_add(core, &news.member) == NULL)

@@ -38,6 +38,8 @@ void swim_handle_exchange(struct core *core, const struct rpc_request *request);
 void swim_update_self(struct core *core);
 /* Says "left" to some members at once; the process ends. */
 void swim_leave(struct core *core);
+/* This member will never come back: nothing is told of it any more. */
+void swim_on_gone(struct core *core, node_id id);
 /* A request to this member went unanswered, or it answered: a hint for probing order only. */
 void swim_suspect_hint(struct core *core, node_id id);
 

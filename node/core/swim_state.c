@@ -174,7 +174,7 @@ static struct swim_member *meet(struct core *core, const struct news *news)
 void swim_hear(struct core *core, const struct news *news)
 {
     const struct member *member = &news->member;
-    if (foreign(core, member))
+    if (foreign(core, member) || view_is_gone(core, member->id))
         return;
     if (member->id == core->id) {
         swim_hear_of_self(core, news);

@@ -17,6 +17,7 @@ struct views *views_new(struct core *core)
     list_init(&views->waiting);
     pool_init(&views->waits, sizeof(struct view_wait), VIEW_WAITS_MAX);
     pool_init(&views->installs, sizeof(struct install), VIEW_LAYOUTS_MAX);
+    pool_init(&views->gone_notings, sizeof(struct resume), GONE_NOTINGS_MAX);
     pool_init(&views->notings, sizeof(struct noting), VIEW_LAYOUTS_MAX);
     pool_init(&views->raises, sizeof(struct raise), RPC_INBOUND_MAX + VIEW_WAITS_MAX);
     return views;
@@ -29,6 +30,16 @@ const struct layout *view_layout(const struct core *core, uint32_t number)
         if (views->layouts[i] && views->layouts[i]->number == number)
             return views->layouts[i];
     return NULL;
+}
+
+bool view_was_in(const struct core *core, node_id id)
+{
+    for (size_t i = 0; i < VIEW_LAYOUTS_MAX; i++) {
+        const struct layout *layout = core->views->layouts[i];
+        if (layout && layout->number <= core->views->newest && layout_find(layout, id))
+            return true;
+    }
+    return false;
 }
 
 void view_size_partitions(struct core *core, uint32_t partitions)
@@ -45,6 +56,7 @@ void view_size_partitions(struct core *core, uint32_t partitions)
 const struct layout *view_keep_layout(struct views *views, struct layout *layout)
 {
     size_t lowest = 0;
+    view_mark_gone(views, layout);
     for (size_t i = 0; i < VIEW_LAYOUTS_MAX; i++) {
         if (!views->layouts[i])
             return views->layouts[i] = layout;
@@ -109,7 +121,9 @@ static void restore_partition(struct core *core, struct slice name, struct slice
 
 void views_restore(struct core *core, struct slice key, struct slice value)
 {
-    if (key_has_prefix(key, "layout/"))
+    if (slice_equal(key, slice_str(META_GONE)))
+        view_restore_gone(core, value);
+    else if (key_has_prefix(key, "layout/"))
         restore_layout(core, value);
     else if (key_has_prefix(key, "partition/"))
         restore_partition(core, slice_of(key.data + 10, key.size - 10), value);
@@ -269,6 +283,8 @@ void views_free(struct views *views)
     for (size_t i = 0; i < views->notings.capacity; i++)
         if (views->notings.objects[i])
             free(((struct noting *)views->notings.objects[i])->held);
+    free(views->gone);
+    pool_free(&views->gone_notings);
     pool_free(&views->notings);
     pool_free(&views->waits);
     pool_free(&views->installs);

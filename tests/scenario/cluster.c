@@ -28,6 +28,8 @@ struct test_node {
     unsigned life, boots;
     int64_t clock_us; /* its wall clock's, ahead of the others */
     bool up, paused, ready;
+    bool may_stop, stopped; /* by itself */
+    uint32_t weight;        /* 0: 100 */
 };
 
 static struct cluster {
@@ -322,7 +324,9 @@ static void act(unsigned node, struct action *action)
             printf("%10.6f n%u %s\n", (double)cluster.now_us / 1e6, node, action->text);
         break;
     case ACTION_STOP:
-        fail_msg("node %u stopped: %s", node, action->text);
+        if (!cluster.nodes[node].may_stop)
+            fail_msg("node %u stopped: %s", node, action->text);
+        cluster.nodes[node].stopped = true;
         break;
     default:
         break;
@@ -349,7 +353,7 @@ static void boot(unsigned node)
 {
     struct test_node *own = &cluster.nodes[node];
     struct core_config config = {.storing = true,
-                                 .weight = 100,
+                                 .weight = own->weight ? own->weight : 100,
                                  .replicas = 3,
                                  .write_quorum = 2,
                                  .read_quorum = 2,
@@ -388,6 +392,20 @@ void cluster_kill(unsigned node)
 void cluster_restart(unsigned node)
 {
     boot(node);
+}
+
+void cluster_restart_weight(unsigned node, uint32_t weight)
+{
+    cluster.nodes[node].weight = weight;
+    boot(node);
+}
+
+bool cluster_stops_itself(unsigned node)
+{
+    bool stopped = cluster.nodes[node].stopped;
+    cluster.nodes[node].may_stop = true;
+    cluster.nodes[node].stopped = false;
+    return stopped;
 }
 
 void cluster_restart_machine(unsigned node)
@@ -497,6 +515,20 @@ const struct toystore_result *cluster_call(unsigned node, const struct toystore_
 {
     cluster_ask(node, request);
     return cluster_answer();
+}
+
+enum toystore_status cluster_change(unsigned node, const char *what, node_id member, bool force,
+                                    bool accept_loss)
+{
+    char word[20];
+    snprintf(word, sizeof word, "%016llx", (unsigned long long)member);
+    answer_free();
+    step(node, &(struct core_event){.type = EVENT_CHANGE,
+                                    .call = ++cluster.calls,
+                                    .change = &(struct core_change){slice_str(what),
+                                                                    slice_str(member ? word : ""),
+                                                                    force, accept_loss}});
+    return cluster_answer()->status;
 }
 
 /* ---- what is there ---- */

@@ -33,9 +33,17 @@ const struct toystore_result *cluster_call(unsigned node, const struct toystore_
 void cluster_ask(unsigned node, const struct toystore_request *request);
 const struct toystore_result *cluster_answer(void);
 
+/* Asks a node to leave, or to remove `member` (an id); how that was answered. */
+enum toystore_status cluster_change(unsigned node, const char *what, node_id member, bool force,
+                                    bool accept_loss);
+
 /* kill -9, and a start with what the store has. */
 void cluster_kill(unsigned node);
 void cluster_restart(unsigned node);
+/* With another --weight. */
+void cluster_restart_weight(unsigned node, uint32_t weight);
+/* Has it stopped by itself since this was asked last? From now on it may. */
+bool cluster_stops_itself(unsigned node);
 /* The same after a power loss that took nothing, which the node cannot know. */
 void cluster_restart_machine(unsigned node);
 /* SIGSTOP and SIGCONT: what arrives meanwhile waits. */

@@ -12,7 +12,8 @@ static const char *const event_names[] = {
     [EVENT_TICK] = "tick",     [EVENT_OPENED] = "opened",       [EVENT_CLOSED] = "closed",
     [EVENT_FRAME] = "frame",   [EVENT_DATAGRAM] = "datagram",   [EVENT_RESOLVED] = "resolved",
     [EVENT_LOADED] = "loaded", [EVENT_COMMITTED] = "committed", [EVENT_SCANNED] = "scanned",
-    [EVENT_ROOM] = "room",     [EVENT_CALL] = "call",           [EVENT_LEAVE] = "leave"};
+    [EVENT_ROOM] = "room",     [EVENT_CALL] = "call",           [EVENT_LEAVE] = "leave",
+    [EVENT_CHANGE] = "change"};
 static const char *const action_names[] = {
     [ACTION_CONNECT] = "connect",   [ACTION_CLOSE] = "close",     [ACTION_SEND] = "send",
     [ACTION_DATAGRAM] = "datagram", [ACTION_RESOLVE] = "resolve", [ACTION_LOAD] = "load",
