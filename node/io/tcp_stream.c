@@ -5,15 +5,37 @@
 
 #include <stdlib.h>
 
-enum { SCRATCH_SIZE = 256 * 1024, VECTOR_MAX = 256 };
+enum {
+    SCRATCH_SIZE = 256 * 1024,
+    VECTOR_MAX = 256,
+    LARGE_FRAME = 64 * 1024,   /* is read to where it stays, */
+    LARGE_FRAME_MAX = 2 << 20, /* if it is not too large to believe its word */
+    BEHIND_SIZE = 4096         /* with so much of what comes behind it, which is copied */
+};
 
 /* ---- in ---- */
 
-/* All reads of the loop share one buffer; only the beginning of a frame is kept per connection. */
+/* How much of a large frame that has begun is still to come. */
+static size_t large_missing(const struct tcp_conn *conn)
+{
+    size_t least = conn->scanner.least;
+    bool large = least >= LARGE_FRAME && least <= LARGE_FRAME_MAX;
+    return large && least > conn->in.size ? least - conn->in.size : 0;
+}
+
+/* All reads of the loop share one buffer; only the beginning of a frame is kept per connection, and
+ * its end is read to behind it when it is large. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
     struct tcp_conn *conn = handle->data;
+    size_t missing = large_missing(conn);
     (void)suggested;
+    if (conn->in.size > 0 && missing > 0) {
+        buf_reserve(&conn->in, missing + BEHIND_SIZE);
+        *ret = uv_buf_init((char *)conn->in.blob->data + conn->in.size,
+                           (unsigned)(missing + BEHIND_SIZE));
+        return;
+    }
     if (conn->tcp->scratch == NULL)
         conn->tcp->scratch = base_alloc(SCRATCH_SIZE);
     *ret = uv_buf_init((char *)conn->tcp->scratch, SCRATCH_SIZE);
@@ -24,6 +46,23 @@ static void give_frame(struct tcp_conn *conn, struct slice bytes)
     struct core_event event = {.type = EVENT_FRAME, .conn = conn->id, .bytes = blob_copy(bytes)};
     driver_event(conn->tcp->driver, &event);
     blob_unref(&event.bytes);
+}
+
+/* A large frame at the front of what was kept leaves as it lies there, without a copy. */
+static bool take_large(struct tcp_conn *conn, struct slice *bytes, size_t size)
+{
+    struct blob *frame = conn->in.blob;
+    if (frame == NULL || bytes->data != frame->data || size < LARGE_FRAME ||
+        bytes->size - size > BEHIND_SIZE)
+        return false;
+    struct core_event event = {.type = EVENT_FRAME, .conn = conn->id, .bytes = frame};
+    conn->in = (struct buf){0};
+    buf_append(&conn->in, frame->data + size, bytes->size - size);
+    *bytes = buf_slice(&conn->in);
+    frame->size = size;
+    driver_event(conn->tcp->driver, &event);
+    blob_unref(&event.bytes);
+    return true;
 }
 
 /* Gives the whole frames at the front of `bytes`, a turn's share at most; the size of what is left,
@@ -43,6 +82,11 @@ static ssize_t give_frames(struct tcp_conn *conn, struct slice bytes)
             break;
         if (size < 0)
             return size;
+        if (take_large(conn, &bytes, (size_t)size)) {
+            if (conn->closing)
+                return 0;
+            continue;
+        }
         give_frame(conn, slice_of(bytes.data, (size_t)size));
         if (conn->closing)
             return 0;
@@ -72,10 +116,12 @@ static void after_frames(struct tcp_conn *conn, struct slice bytes, ssize_t rest
         tcp_conn_close(conn, true);
         return;
     }
-    if (conn->in.size == 0)
+    if (conn->in.size == 0 && rest > 0) {
+        buf_reserve(&conn->in, max_size((size_t)rest, large_missing(conn)) + BEHIND_SIZE);
         buf_append(&conn->in, bytes.data + bytes.size - rest, (size_t)rest);
-    else
+    } else if (conn->in.size > 0) {
         keep_rest(conn, (size_t)rest);
+    }
     if (conn->waiting) {
         uv_read_stop((uv_stream_t *)&conn->handle);
         if (!list_linked(&conn->turn))
@@ -93,7 +139,10 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
         return;
     }
     struct slice bytes = slice_of(buffer->base, (size_t)got);
-    if (conn->in.size > 0) {
+    if (conn->in.blob != NULL && bytes.data == conn->in.blob->data + conn->in.size) {
+        conn->in.size += bytes.size;
+        bytes = buf_slice(&conn->in);
+    } else if (conn->in.size > 0) {
         buf_append(&conn->in, bytes.data, bytes.size);
         bytes = buf_slice(&conn->in);
     }

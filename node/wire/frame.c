@@ -22,8 +22,10 @@ static int scan_value(struct frame_scanner *scanner, struct slice bytes)
         return -EBADMSG;
     if (scanner->scanned + head.size + head.body + head.children > FRAME_SIZE_MAX)
         return -EMSGSIZE;
-    if (head.size + head.body > rest.size)
+    if (head.size + head.body > rest.size) {
+        scanner->least = scanner->scanned + head.size + (size_t)head.body;
         return 0;
+    }
     if (head.children > 0 && scanner->depth == WIRE_DEPTH_MAX)
         return -EBADMSG;
     scanner->scanned += head.size + (size_t)head.body;

@@ -10,6 +10,7 @@ enum { FRAME_SIZE_MAX = 4 << 20 };
 /* Finds where one frame ends in a stream that arrives in pieces; goes on where it stopped. */
 struct frame_scanner {
     size_t scanned; /* bytes of the current frame already understood */
+    size_t least;   /* so many it has at least, when more are needed */
     uint32_t depth;
     uint64_t left[WIRE_DEPTH_MAX + 1]; /* values still to come, per level */
 };

@@ -54,6 +54,23 @@ static void test_answers_and_errors_are_read_back(void **state)
     buf_free(&out);
 }
 
+/* What a reader makes room for, before a large value has come. */
+static void test_a_frame_says_how_large_it_is_at_least(void **state)
+{
+    (void)state;
+    struct frame_scanner scanner = {0};
+    struct slice head = BYTES(0x93, 2, 0xa1, 'x', 0xc6, 0, 1, 0, 0);
+    struct blob *whole = blob_new(head.size + 0x10000);
+    memset(whole->data, 0, whole->size);
+    memcpy(whole->data, head.data, head.size);
+    assert_int_equal(frame_scan(&scanner, slice_of(whole->data, 4)), 0);
+    assert_int_equal(frame_scan(&scanner, slice_of(whole->data, head.size + 7)), 0);
+    assert_int_equal(scanner.least, whole->size);
+    assert_int_equal(frame_scan(&scanner, blob_slice(whole)), whole->size);
+    assert_int_equal(scanner.least, 0);
+    blob_unref(&whole);
+}
+
 static void test_errors_of_other_speakers_are_understood(void **state)
 {
     (void)state;
@@ -168,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_is_read_back),
         cmocka_unit_test(test_answers_and_errors_are_read_back),
+        cmocka_unit_test(test_a_frame_says_how_large_it_is_at_least),
         cmocka_unit_test(test_errors_of_other_speakers_are_understood),
         cmocka_unit_test(test_an_unknown_method_keeps_its_name),
         cmocka_unit_test(test_what_is_no_frame_is_refused),
