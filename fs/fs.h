@@ -89,7 +89,7 @@ void fs_read(struct fs *fs, uint64_t handle, uint64_t offset, size_t size, fs_do
              void *arg);
 /* `data` is copied before the call returns. */
 void fs_write(struct fs *fs, uint64_t handle, uint64_t offset, struct slice data, int flags,
-              fs_done_fn *done, void *arg);
+              struct fs_caller caller, fs_done_fn *done, void *arg);
 void fs_flush(struct fs *fs, uint64_t handle, fs_done_fn *done, void *arg);
 void fs_fsync(struct fs *fs, uint64_t handle, fs_done_fn *done, void *arg);
 void fs_release(struct fs *fs, uint64_t handle, fs_done_fn *done, void *arg);

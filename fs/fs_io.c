@@ -197,6 +197,7 @@ struct writing {
     struct blob *data; /* while it waits for room */
     size_t size;
     int flags;
+    bool set_id_goes; /* the kernel leaves that to us where it writes around its pages */
     fs_done_fn *done;
     void *arg;
 };
@@ -260,6 +261,8 @@ static void write_now(struct writing *writing, struct slice data)
     }
     handle->written = true;
     content_write(content, writing->offset, data, (writing->flags & O_APPEND) != 0);
+    if (writing->set_id_goes)
+        content_clear_set_id(content);
     bool small = !content->reference && content->view.attributes.size <= INLINE_SIZE_MAX;
     bool at_once = (handle->redirection && (small || !content->replacing) &&
                     content->unsent <= INLINE_SIZE_MAX) ||
@@ -307,7 +310,7 @@ static void write_when_room(struct writing *writing)
 }
 
 void fs_write(struct fs *fs, uint64_t id, uint64_t offset, struct slice data, int flags,
-              fs_done_fn *done, void *arg)
+              struct fs_caller caller, fs_done_fn *done, void *arg)
 {
     struct handle *handle = pool_get(&fs->handles, id);
     if (handle == NULL || handle->content == NULL || !handle_writable(handle)) {
@@ -320,6 +323,7 @@ void fs_write(struct fs *fs, uint64_t id, uint64_t offset, struct slice data, in
                                 .offset = offset,
                                 .size = data.size,
                                 .flags = flags | (handle->flags & (O_SYNC | O_DSYNC)),
+                                .set_id_goes = caller.uid != 0,
                                 .done = done,
                                 .arg = arg};
     if (has_room(fs, handle) || fs->sending == 0) {

@@ -133,12 +133,18 @@ static void answer_open(struct opening *opening)
 
 /* ---- a replacement ---- */
 
+void content_clear_set_id(struct content *content)
+{
+    if (content->view.attributes.mode & (S_ISUID | S_ISGID))
+        content_change(content, (struct change){.type = CHANGE_SET, .set = CLEAR_SET_ID});
+}
+
 void content_truncate_to_nothing(struct content *content, unsigned set_id)
 {
     content->replacing = content->base.attributes.size > 0;
     content_change(content, (struct change){.type = CHANGE_TRUNCATE});
-    if (set_id && (content->view.attributes.mode & (S_ISUID | S_ISGID)))
-        content_change(content, (struct change){.type = CHANGE_SET, .set = CLEAR_SET_ID});
+    if (set_id)
+        content_clear_set_id(content);
 }
 
 static void replacement_loaded(void *arg, int error)

@@ -203,6 +203,7 @@ bool content_matches(const struct content *content, const struct seen *seen);
 /* Adds to the log and to the view. */
 void content_change(struct content *content, struct change change);
 void content_write(struct content *content, uint64_t offset, struct slice data, bool append);
+void content_clear_set_id(struct content *content);
 /* An O_TRUNC; set_id: set-id bits go. */
 void content_truncate_to_nothing(struct content *content, unsigned set_id);
 /* Takes the base anew from what was loaded, and the log over it. */

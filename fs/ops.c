@@ -362,8 +362,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
                      struct fuse_file_info *file)
 {
     (void)ino;
-    fs_write(fs_of(req), file->fh, (uint64_t)offset, slice_of(data, size), file->flags, done,
-             begin(req, REPLY_WRITE, NULL));
+    fs_write(fs_of(req), file->fh, (uint64_t)offset, slice_of(data, size), file->flags,
+             caller_of(req), done, begin(req, REPLY_WRITE, NULL));
 }
 
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)

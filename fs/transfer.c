@@ -121,7 +121,8 @@ static void write_on(struct transfer *transfer)
             return;
         }
         fs_write(transfer->fs, transfer->handle, transfer->offset,
-                 slice_of(transfer->piece, (size_t)size), 0, written, transfer);
+                 slice_of(transfer->piece, (size_t)size), 0, (struct fs_caller){0}, written,
+                 transfer);
     } while (transfer->stepped);
     transfer->in_step = false;
 }

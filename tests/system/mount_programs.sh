@@ -32,6 +32,14 @@ is "sed -i" "the new word" "$(cat "$b/e")"
 mv "$a/e" "$b/../a/e2" && is mv "the new word" "$(cat "$b/e2")"
 mv "$b/f" "$b/g" && is "inode after mv" "$ino" "$(stat -c %i "$a/g")"
 chmod 640 "$a/g" && is chmod 640 "$(stat -c %a "$b/g")"
+setpriv=(setpriv --reuid 1234 --regid 1234 --clear-groups)
+if [ "$(id -u)" = 0 ] && "${setpriv[@]}" true 2>/dev/null; then
+    for how in '>>' '>' '1<>'; do # whoever else writes into a file takes its set-id bits away
+        echo text >"$a/setid" && chmod 6777 "$a/setid"
+        chmod 755 "$work" && "${setpriv[@]}" bash -c "echo x $how '$b/setid'" || fail "echo $how"
+        is "set-id bits after $how" 777 "$(stat -c %a "$a/setid")"
+    done
+fi
 touch -d '2001-02-03 04:05:06 UTC' "$a/g"
 is "touch -d" 981173106 "$(stat -c %Y "$b/g")"
 truncate -s 5 "$a/g" && is truncate 5 "$(stat -c %s "$b/g")"

@@ -41,7 +41,7 @@ static void make_file(struct fs *fs, const char *name, size_t size)
     fs_create(fs, FS_ROOT, name, 0644, O_WRONLY, reader, keep, NULL);
     assert_int_equal(ended(), 0);
     uint64_t handle = last.handle;
-    fs_write(fs, handle, 0, slice_of(bytes, size), 0, keep, NULL);
+    fs_write(fs, handle, 0, slice_of(bytes, size), 0, reader, keep, NULL);
     assert_int_equal(ended(), 0);
     fs_flush(fs, handle, keep, NULL);
     assert_int_equal(ended(), 0);

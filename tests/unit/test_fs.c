@@ -63,7 +63,7 @@ static uint64_t open_file(struct fs *fs, const char *name, int flags)
 
 static int write_at(struct fs *fs, uint64_t handle, uint64_t offset, const char *text, int flags)
 {
-    fs_write(fs, handle, offset, slice_str(text), flags, keep, NULL);
+    fs_write(fs, handle, offset, slice_str(text), flags, user, keep, NULL);
     return ended();
 }
 
@@ -294,7 +294,8 @@ static void write_large(struct fs *fs, const char *name, uint8_t *bytes, size_t 
 {
     uint64_t handle = open_file(fs, name, O_WRONLY | O_CREAT | O_TRUNC);
     for (size_t at = 0; at < size; at += 100000) {
-        fs_write(fs, handle, at, slice_of(bytes + at, min_size(100000, size - at)), 0, keep, NULL);
+        fs_write(fs, handle, at, slice_of(bytes + at, min_size(100000, size - at)), 0, user, keep,
+                 NULL);
         assert_int_equal(ended(), 0);
     }
     assert_int_equal(flush(fs, handle), 0);
@@ -355,7 +356,7 @@ static void fsync_names_what_is_not_known_to_be_durable(void **state)
     assert_int_equal(store.synced_chunks, store.stores);
     assert_int_equal(store.synced_keys, 2);
     size_t stores = store.stores;
-    fs_write(b, handle, size, slice_of(bytes, 300000), 0, keep, NULL);
+    fs_write(b, handle, size, slice_of(bytes, 300000), 0, user, keep, NULL);
     assert_int_equal(ended(), 0);
     fs_fsync(b, handle, keep, NULL);
     assert_int_equal(ended(), 0);
@@ -378,12 +379,12 @@ static void large_replacements_show_the_old_until_flushed(void **state)
     fill(next, size, 2);
     write_large(a, "big", bytes, size);
     uint64_t handle = open_file(a, "big", O_WRONLY | O_TRUNC);
-    fs_write(a, handle, 0, slice_of(next, size / 2), 0, keep, NULL);
+    fs_write(a, handle, 0, slice_of(next, size / 2), 0, user, keep, NULL);
     ended();
     pass_ms(20000);
     check_large(a, "big", bytes, size);
     check_large(b, "big", bytes, size);
-    fs_write(a, handle, size / 2, slice_of(next + size / 2, size / 2), 0, keep, NULL);
+    fs_write(a, handle, size / 2, slice_of(next + size / 2, size / 2), 0, user, keep, NULL);
     ended();
     flush(a, handle);
     check_large(a, "big", next, size);
@@ -418,7 +419,7 @@ static void a_chunk_that_cannot_be_stored_is_told(void **state)
     uint64_t handle = open_file(a, "f", O_WRONLY | O_CREAT);
     flush(a, handle);
     store.store_fails = TOYSTORE_NO_SPACE;
-    fs_write(a, handle, 0, slice_of(bytes, size), 0, keep, NULL);
+    fs_write(a, handle, 0, slice_of(bytes, size), 0, user, keep, NULL);
     ended();
     assert_int_equal(flush(a, handle), -ENOSPC);
     store.store_fails = TOYSTORE_OK;
@@ -634,6 +635,20 @@ static void attributes_are_kept(void **state)
     assert_string_equal(cat(a, "g"), "te");
 }
 
+static void a_write_takes_set_id_bits_away(void **state)
+{
+    (void)state;
+    echo(a, "text", "f", O_TRUNC);
+    struct stat attr = {.st_mode = 06755};
+    fs_setattr(a, lookup(a, "f"), 0, &attr, FS_SET_MODE, (struct fs_caller){0}, keep, NULL);
+    assert_int_equal(ended(), 0);
+    lookup(b, "f");
+    assert_int_equal(last.answer.attr.st_mode, S_IFREG | 06755);
+    echo(b, "more", "f", O_APPEND);
+    lookup(a, "f");
+    assert_int_equal(last.answer.attr.st_mode, S_IFREG | 0755);
+}
+
 static void times_beyond_what_is_kept_are_the_nearest(void **state)
 {
     (void)state;
@@ -690,8 +705,8 @@ static void race_write(struct racer *racer)
     size_t size = prng_chance(&store.prng, 1, 3) ? prng_below(&store.prng, sizeof line - 50) : 0;
     memset(line, '.', size);
     int end = snprintf(line + size, 50, "<%u.%u>\n", racer->name, racer->next++);
-    fs_write(racer->fs, racer->handle, 0, slice_of(line, size + (size_t)end), O_APPEND, race_on,
-             racer);
+    fs_write(racer->fs, racer->handle, 0, slice_of(line, size + (size_t)end), O_APPEND, user,
+             race_on, racer);
 }
 
 static void race_on(void *arg, const struct fs_answer *answer)
@@ -846,6 +861,7 @@ int main(void)
         TEST(directories_come_and_go),
         TEST(a_file_below_a_buried_directory_revives_it),
         TEST(attributes_are_kept),
+        TEST(a_write_takes_set_id_bits_away),
         TEST(times_beyond_what_is_kept_are_the_nearest),
         TEST(symlinks_are_read),
         TEST(stale_ids_are_refused),
