@@ -15,7 +15,7 @@ struct raw {
     struct toystore_request request; /* a copy, in the arena */
     uint64_t deadline_us;
     unsigned tries;
-    char message[80];
+    char message[200];
 
     /* a put, a delete */
     size_t depth; /* size of the ancestor that is looked at or made */

@@ -5,6 +5,7 @@
  * Enters from: raw.c. Leaves to: ask.c. */
 #include "core/raw.h"
 
+#include <stdio.h>
 #include <sys/stat.h>
 
 enum { DIRECTORIES_MAX = 4096, MAKE_TRIES_MAX = 16, DIRECTORY_MODE = S_IFDIR | 0755 };
@@ -26,6 +27,18 @@ static void remember(struct coord *coord, struct slice directory)
 static struct slice ancestor(const struct raw *raw)
 {
     return slice_of(raw->request.key.data, raw->depth);
+}
+
+enum { TOLD_MAX = 80 }; /* bytes of the directory's name in a message */
+
+static void fail_above(struct core *core, struct raw *raw, enum toystore_status status,
+                       const char *what)
+{
+    struct slice above = ancestor(raw);
+    snprintf(raw->message, sizeof raw->message, "its directory \"%.*s%s\" %s",
+             (int)min_size(above.size, TOLD_MAX), (const char *)above.data,
+             above.size > TOLD_MAX ? "..." : "", what);
+    raw_fail(core, raw, status, raw->message);
 }
 
 static void ask_make(struct core *core, const struct raw *raw, ask_done_fn *done)
@@ -93,11 +106,11 @@ static void looked(struct core *core, uint64_t handle, const struct toystore_res
         return;
     }
     if (result->status != TOYSTORE_OK) {
-        raw_fail(core, raw, result->status, "its directory could not be read");
+        fail_above(core, raw, result->status, "could not be read");
         return;
     }
     if (result->versions[0].kind != TOYSTORE_DIRECTORY) {
-        raw_fail(core, raw, TOYSTORE_NOT_DIRECTORY, "something above it is no directory");
+        fail_above(core, raw, TOYSTORE_NOT_DIRECTORY, "is no directory");
         return;
     }
     remember(core->coord, ancestor(raw));
@@ -118,7 +131,8 @@ static void made(struct core *core, uint64_t handle, const struct toystore_resul
     } else if (result->status == TOYSTORE_CONFLICT && ++raw->tries < MAKE_TRIES_MAX) {
         raw_move(core, raw, RAW_PARENT); /* somebody else made something there */
     } else {
-        raw_fail(core, raw, result->status, "its directory could not be made");
+        fail_above(core, raw, result->status,
+                   "could not be made: that takes a majority of the directory's own owners");
     }
 }
 

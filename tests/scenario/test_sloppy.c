@@ -50,6 +50,30 @@ static void an_exclusive_put_is_never_sloppy(void **state)
     cluster_stop();
 }
 
+/* The key may be put sloppily, the directory above it is made by a majority or not at all: the
+ * message names it. */
+static void a_directory_that_cannot_be_made_is_named(void **state)
+{
+    (void)state;
+    unsigned owners[CLUSTER_MAX], asker = 0;
+    cluster_start(5);
+    assert_int_equal(cluster_owners("d", owners), 3);
+    cluster_kill(owners[1]);
+    cluster_kill(owners[2]);
+    while (asker == owners[1] || asker == owners[2])
+        asker++;
+    struct toystore_request put = put_request_of("d/k", "1");
+    put.change = TOYSTORE_SET_VALUE;
+    put.simple = true;
+    const struct toystore_result *result = cluster_call(asker, &put);
+    assert_true(result->status == TOYSTORE_NOT_APPLIED || result->status == TOYSTORE_INDETERMINATE);
+    assert_non_null(strstr(result->message, "its directory \"d\" could not be made"));
+    cluster_restart(owners[1]);
+    cluster_run_ms(3000);
+    assert_int_equal(cluster_call(asker, &put)->status, TOYSTORE_OK);
+    cluster_stop();
+}
+
 /* The owners have a new register, a fallback's side a sibling: both are shown once healed, at all
  * owners, and an if-match put that names both leaves one. */
 static void a_split_heals_into_siblings(void **state)
@@ -144,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_owners_dead_still_takes_puts),
         cmocka_unit_test(an_exclusive_put_is_never_sloppy),
+        cmocka_unit_test(a_directory_that_cannot_be_made_is_named),
         cmocka_unit_test(a_split_heals_into_siblings),
         cmocka_unit_test(what_left_copies_is_not_refused),
     };
