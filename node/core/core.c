@@ -373,6 +373,8 @@ struct session core_session(const struct core *core)
 
 struct op_id core_op_new(struct core *core)
 {
+    if (BROKEN(core, op_reused) && core->sequence > 1 && prng_chance(&core->prng, 1, 20))
+        core->sequence -= 2;
     return (struct op_id){core->session, ++core->sequence};
 }
 

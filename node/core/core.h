@@ -201,7 +201,7 @@ struct core_config {
     uint64_t random_seed; /* from the kernel's entropy; the simulator's from its seed */
     int log_level;
     bool takes_parts; /* the driver: values of batches may come in two parts */
-    uint32_t broken;  /* bits of tests/sim/broken.def; only in test builds, else 0 */
+    uint64_t broken;  /* bits of tests/sim/broken.def; only in test builds, else 0 */
 };
 
 struct core *core_new(const struct core_config *config);

@@ -64,7 +64,7 @@ struct core {
 /* Deliberately broken builds for the simulator's checkers (tests/sim/broken.def); 0 in products. */
 #ifdef TOYSTORE_BREAKABLE
 #include "sim/broken.h"
-#define BROKEN(core, name) (((core)->config.broken & BROKEN_##name) != 0)
+#define BROKEN(core, name) (((core)->config.broken >> BROKEN_##name & 1) != 0)
 #else
 #define BROKEN(core, name) false
 #endif

@@ -132,6 +132,10 @@ void entropy_differs(struct core *core, uint64_t sync_handle, uint64_t handle, s
     pool_handle own;
     struct entropy_key *key = pool_new(&core->entropy->keys, &own);
     sync->differed = true;
+    if (key != NULL && sync_unknown(theirs)) { /* it recovers that by a move */
+        pool_delete(&core->entropy->keys, own);
+        key = NULL;
+    }
     if (key == NULL) {
         sync_next(core, sync_handle);
         return;

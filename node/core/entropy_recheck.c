@@ -81,6 +81,8 @@ static void pause_fire(struct core *core, struct timer *timer)
 void entropy_recheck(struct core *core, struct slice key, node_id peer)
 {
     pool_handle handle;
+    if (BROKEN(core, refused_left))
+        return;
     struct entropy_recheck *recheck = pool_new(&core->entropy->rechecks, &handle);
     if (recheck == NULL)
         return; /* the trees still differ, and are compared again */

@@ -213,7 +213,10 @@ static void judge(struct core *core, struct patient *patient)
     /* One more than anybody has noted, the first time; later, whatever others raised meanwhile is
      * above what was forgotten, too. */
     uint32_t highest = (uint32_t)max_u64(own, patient->highest);
-    *target = *target == 0 ? highest + 1 : (uint32_t)max_u64(*target, highest);
+    if (BROKEN(core, raise_skipped))
+        *target = highest;
+    else
+        *target = *target == 0 ? highest + 1 : (uint32_t)max_u64(*target, highest);
 }
 
 static void round_end(struct core *core)

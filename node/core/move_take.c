@@ -25,6 +25,18 @@ static void take_settled(struct core *core, uint64_t handle, uint64_t index,
     take_end(core, take);
 }
 
+/* The source's copy is damaged. It finds that out by being asked, and is mute for the partition
+ * from now on: whoever takes waits until it has recovered, or recovers from all that answer
+ * together with it. But where it is the only owner there was, nobody has more than that. */
+static bool source_unknown(struct core *core, struct hold *hold, const struct replica_work *work)
+{
+    bool only_one = hold->mode == HOLD_TAKE && hold->electorate.layouts[0].n == 1;
+    if (only_one)
+        core_log(core, LOG_ERROR, "\"%.*s\" is damaged, and there is no other owner",
+                 (int)min_size(work->key.size, 200), (const char *)work->key.data);
+    return only_one || hold->mode == HOLD_SALVAGE;
+}
+
 /* One more source does not show the own register. */
 static void suspect_add(struct hold *hold, const struct take *take, const struct ballot *ballot,
                         const struct record *theirs)
@@ -60,9 +72,14 @@ static void take_work(struct core *core, struct replica_work *work)
         take->status = TOYSTORE_INVALID;
         return;
     }
+    bool unknown = sync_unknown(take->theirs);
+    if (unknown && !source_unknown(core, hold, work)) {
+        hold->failed = true;
+        return;
+    }
     const struct reg *own = &work->record.reg;
     bool older = work->record.has_register && era_compare(own->ballot.era, hold->era) < 0;
-    if (hold->strict && older &&
+    if (hold->strict && older && !unknown &&
         (!theirs.has_register || ballot_compare(&theirs.reg.ballot, &own->ballot) < 0))
         suspect_add(hold, take, &own->ballot, &theirs);
     if (hold->mode != HOLD_TAKE && work->damaged && take->theirs.size == 0)
@@ -101,7 +118,7 @@ void hold_differs(struct core *core, uint64_t sync, uint64_t handle, struct slic
 {
     struct hold *hold = pool_get(&core->move->holds, handle);
     pool_handle self;
-    bool own_matters = hold && (hold->strict || hold->mode == HOLD_SALVAGE);
+    bool own_matters = hold && (hold->strict || hold->mode == HOLD_SALVAGE || sync_unknown(theirs));
     if (!hold || hold->failed || (theirs.size == 0 && !own_matters)) {
         sync_next(core, sync);
         return;

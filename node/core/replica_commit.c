@@ -115,6 +115,9 @@ static void collect_damage(struct core *core, struct replica_op *op)
 void replica_collect(struct core *core, struct replica_op *op)
 {
     struct replica_work *work = &op->work;
+    if (BROKEN(core, deleted_returns) && work->write && work->entry.settled &&
+        work->record.has_register && work->record.reg.version.kind == TOYSTORE_TOMBSTONE)
+        work->drop = true;
     if (work->write)
         replica_note_session(core, work);
     if (work->write || work->drop)

@@ -246,8 +246,8 @@ static void sync_page(struct core *core, struct sync *sync)
 
 /* ---- FETCH, and handing over ---- */
 
-/* Passes what was wanted up to this record: what the giver left out before it is damaged there, or
- * has just gone; neither says that it never had it. */
+/* Passes what was wanted up to this record: what the giver left out before it has just gone,
+ * which does not say that it never had it. */
 static bool was_wanted(struct sync *sync, struct slice key)
 {
     struct hash128 token = key_token(key);
@@ -312,7 +312,8 @@ static bool hand_over(struct core *core, struct sync *sync)
             return true;
         }
         sync->open++;
-        sync->differ(core, sync->handle, sync->done_handle, item.key, item.record, item.settled);
+        struct slice theirs = item.record.size > 0 ? item.record : SYNC_UNKNOWN;
+        sync->differ(core, sync->handle, sync->done_handle, item.key, theirs, item.settled);
         return true;
     }
     if (sync->ours_first < sync->ours_count) {

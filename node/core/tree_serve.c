@@ -158,7 +158,8 @@ static void fetch_work(struct core *core, struct replica_work *work)
 static void fetch_done(struct core *core, struct replica_work *work)
 {
     struct tree_serving *serving = pool_get(tree_servings(core), work->handle);
-    if (work->status == 0 && !work->damaged && work->entry.record.size > 0) {
+    /* A damaged one is given as UNKNOWN, which is an empty record: it is not absent. */
+    if (work->status == 0 && (work->damaged || work->entry.record.size > 0)) {
         transfer_item_encode(&serving->records,
                              &(struct transfer_item){.key = work->key,
                                                      .record = work->entry.record,

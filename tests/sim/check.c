@@ -14,6 +14,7 @@ struct checks {
     struct map layouts;   /* number -> blob */
     struct map registers; /* toystore_op that some disk has had in a register */
     struct map siblings;  /* toystore_op that some disk has had as a sloppy put */
+    struct map versions;  /* toystore_op -> what it has put, plus one */
     bool sloppy[KEYS_MAX];
     char words[300];
 };
@@ -33,6 +34,7 @@ void checks_free(struct checks *checks)
     map_free(&checks->layouts);
     map_free(&checks->registers);
     map_free(&checks->siblings);
+    map_free(&checks->versions);
     free(checks);
 }
 
@@ -44,8 +46,31 @@ static void note_op(struct sim *sim, struct map *ops, const struct op_id *id)
     map_put(ops, slice_of(&op, sizeof op), sim);
 }
 
+/* One op id, one operation: what it has put is the same wherever it stands. */
+static void check_version(struct sim *sim, const struct version *version)
+{
+    uintptr_t put = version->kind == TOYSTORE_TOMBSTONE ? 1 : 2;
+    if (version->kind == TOYSTORE_FILE && version->value.size >= sizeof put)
+        memcpy(&put, version->value.data, sizeof put);
+    put = put << 2 | (uintptr_t)(version->kind == TOYSTORE_TOMBSTONE) << 1 | 1;
+    struct toystore_op op = op_to_public(version->op);
+    struct slice name = slice_of(&op, sizeof op);
+    uintptr_t before = (uintptr_t)map_get(&sim->checks->versions, name);
+    if (before == 0)
+        map_put(&sim->checks->versions, name, (void *)put);
+    else if (before != put)
+        sim_fail(sim, "op %02x/%llu stands for two operations", op.session[0],
+                 (unsigned long long)op.sequence);
+}
+
 static void note_record(struct sim *sim, struct slice key, const struct record *record)
 {
+    if (record->has_register && record->reg.version.op.sequence != 0)
+        check_version(sim, &record->reg.version);
+    for (size_t i = 0; i < record->sloppy_count; i++)
+        check_version(sim, &record->sloppy[i].version);
+    if (sim->plan.strict)
+        return;
     if (record->has_register)
         note_op(sim, &sim->checks->registers, &record->reg.version.op);
     for (size_t i = 0; i < record->sloppy_count; i++)
@@ -57,8 +82,6 @@ static void note_record(struct sim *sim, struct slice key, const struct record *
 
 void check_write(struct sim *sim, const struct batch *batch)
 {
-    if (sim->plan.strict)
-        return;
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_write *write = &batch->writes[i];
         struct arena arena = {0};

@@ -13,6 +13,7 @@ struct clients {
     size_t asked, reads_left;
     uint64_t values;
     bool stopped;
+    bool ruined[KEYS_MAX]; /* every copy was damaged at once */
     struct history history;
 };
 

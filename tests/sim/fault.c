@@ -7,6 +7,7 @@
 #include "sim/fault.h"
 
 #include "core/key.h"
+#include "sim/client.h"
 #include "sim/sim.h"
 
 typedef void fault_fn(struct sim *sim);
@@ -214,6 +215,23 @@ static void fault_damage(struct sim *sim)
     trace_say(sim, node, "record %zu is damaged", at);
     disk_damage(&node->disk, TOYSTORE_RECORDS, at, between(sim, 0, 1000));
     node->forgot = true;
+}
+
+/* Every copy of a key, wherever one is: what it was is gone, and nothing else. */
+static void fault_ruin(struct sim *sim)
+{
+    unsigned key = (unsigned)between(sim, 0, sim->plan.keys - 1);
+    struct slice name = slice_str(client_key(key));
+    for (unsigned i = 0; i < sim->node_count; i++) {
+        struct disk *disk = &sim->nodes[i].disk;
+        if (disk_get(disk, TOYSTORE_RECORDS, name) == NULL)
+            continue;
+        trace_say(sim, &sim->nodes[i], "%s is damaged, as everywhere", client_key(key));
+        disk_damage(disk, TOYSTORE_RECORDS, disk_find(disk, TOYSTORE_RECORDS, name),
+                    between(sim, 0, 1000));
+        sim->nodes[i].forgot = true;
+    }
+    sim->clients->ruined[key] = true;
 }
 
 static void fault_join(struct sim *sim)

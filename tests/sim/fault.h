@@ -17,6 +17,7 @@
     F(CLOCK, fault_clock, "clock")                                                                 \
     F(FULL, fault_full, "full")                                                                    \
     F(DAMAGE, fault_damage, "damage")                                                              \
+    F(RUIN, fault_ruin, "ruin")                                                                    \
     F(JOIN, fault_join, "join")
 
 enum fault {

@@ -30,7 +30,7 @@ struct options {
     uint64_t list[LIST_MAX];
     size_t list_count;
     unsigned jobs, minutes;
-    uint32_t broken;
+    uint64_t broken;
     bool trace, caught, sloppy;
 };
 
@@ -233,7 +233,7 @@ static bool read_broken(struct options *options, const char *name)
 {
     for (unsigned i = 0; i < BROKEN_COUNT; i++)
         if (strcmp(broken_names[i], name) == 0) {
-            options->broken |= 1u << i;
+            options->broken |= UINT64_C(1) << i;
             return true;
         }
     fprintf(stderr, "no such broken core: %s\n", name);

@@ -45,6 +45,8 @@ static void draw_faults(struct sim *sim, struct plan *plan)
     plan->total_loss = chance(sim, 60);
     if (!plan->total_loss)
         plan->weights[FAULT_POWER_ALL] = 0;
+    if (!chance(sim, 60))
+        plan->weights[FAULT_RUIN] = 0;
 }
 
 /* Owners come one after the other while clients work and messages stall: layouts change under

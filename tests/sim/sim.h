@@ -100,7 +100,7 @@ struct sim_node {
 
 struct sim {
     uint64_t seed, now_us;
-    uint32_t broken;
+    uint64_t broken;
     bool sloppy; /* no plan is strict */
     bool print;
     struct prng streams[STREAM_COUNT];
