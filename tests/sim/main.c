@@ -4,7 +4,8 @@
  *     sim --seed S --trace one, with what happens sim --list FILE                 seeds of a file
  *     --sloppy             no plan is strict: sloppy puts, hints and siblings in every seed
  *     --break NAME         a broken core (broken.def); with --caught a failure is success
- *     --jobs J             processes */
+ *     --jobs J             processes
+ *     --long               if TOYSTORE_SIM_MINUTES is set: for so long, whatever else was said */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -272,6 +273,12 @@ static bool read_option(struct options *options, int option, const char *value)
     case 'p':
         options->sloppy = true;
         return true;
+    case 'L':
+        if (getenv("TOYSTORE_SIM_MINUTES") != NULL) {
+            options->minutes = (unsigned)atoi(getenv("TOYSTORE_SIM_MINUTES"));
+            options->last = UINT32_MAX;
+        }
+        return true;
     default:
         return false;
     }
@@ -279,19 +286,25 @@ static bool read_option(struct options *options, int option, const char *value)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"seeds", required_argument, NULL, 'S'},   {"seed", required_argument, NULL, 's'},
-        {"trace", no_argument, NULL, 't'},         {"break", required_argument, NULL, 'b'},
-        {"minutes", required_argument, NULL, 'm'}, {"jobs", required_argument, NULL, 'j'},
-        {"list", required_argument, NULL, 'l'},    {"caught", no_argument, NULL, 'c'},
-        {"sloppy", no_argument, NULL, 'p'},        {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"seeds", required_argument, NULL, 'S'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"break", required_argument, NULL, 'b'},
+                                          {"minutes", required_argument, NULL, 'm'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"list", required_argument, NULL, 'l'},
+                                          {"caught", no_argument, NULL, 'c'},
+                                          {"sloppy", no_argument, NULL, 'p'},
+                                          {"long", no_argument, NULL, 'L'},
+                                          {NULL, 0, NULL, 0}};
     static struct options options = {.first = 1, .last = UINT32_MAX};
     int option;
     options.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
         if (!read_option(&options, option, optarg)) {
-            fprintf(stderr, "usage: sim --seeds A-B | --seed S [--trace] | --list FILE "
-                            "[--minutes M] [--jobs J] [--sloppy] [--break NAME [--caught]]\n");
+            fprintf(stderr,
+                    "usage: sim --seeds A-B | --seed S [--trace] | --list FILE "
+                    "[--minutes M] [--jobs J] [--sloppy] [--long] [--break NAME [--caught]]\n");
             return 2;
         }
     return options.trace ? run_traced(&options) : run_all(&options);
