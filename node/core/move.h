@@ -39,8 +39,8 @@ void move_handle_holding(struct core *core, const struct rpc_request *request);
 void move_handle_raise(struct core *core, const struct rpc_request *request);
 /* Has this member, as far as it has told, taken the partition in the present era? */
 bool move_peer_holds(const struct core *core, node_id id, uint32_t partition);
-/* The same in the present layout, in the epoch that it knows: it may not have heard of one that this
- * node alone has noted. */
+/* The same in the present layout, in the epoch that it knows: it may not have heard of one that
+ * this node alone has noted. */
 bool move_peer_took(const struct core *core, node_id id, uint32_t partition);
 /* A stored record of this key was found damaged: the key (n = 1) or the partition recovers. */
 void move_on_damage(struct core *core, struct slice key);
