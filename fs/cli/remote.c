@@ -372,6 +372,14 @@ bool remote_report(struct remote *remote, const char *what, struct slice argumen
     return raw_call(remote, METHOD_REPORT, &params, report_answered, ret_status, ret_text);
 }
 
+bool remote_round(struct remote *remote, bool begin, enum toystore_status *ret_status,
+                  char **ret_text)
+{
+    struct buf params = {0};
+    round_request_encode(&params, &(struct round_request){.begin = begin});
+    return raw_call(remote, METHOD_ROUND, &params, report_answered, ret_status, ret_text);
+}
+
 /* ---- beginning and end ---- */
 
 static void hello_answered(struct pending *pending, const struct frame *frame)

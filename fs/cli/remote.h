@@ -30,6 +30,10 @@ bool remote_delete(struct remote *remote, struct slice key, enum toystore_status
 bool remote_report(struct remote *remote, const char *what, struct slice argument,
                    enum toystore_status *ret_status, char **ret_text);
 
+/* A round of repair at this node: begins it, or asks how far it is, as JSON. */
+bool remote_round(struct remote *remote, bool begin, enum toystore_status *ret_status,
+                  char **ret_text);
+
 /* Moves bytes and fires timers until *finished. False: the connection is lost. */
 bool remote_run(struct remote *remote, const bool *finished);
 const char *remote_error(const struct remote *remote);

@@ -4,6 +4,7 @@
  * Enters from the shell; leaves to a node by cli/remote.h, for large files by way of transfer.h. */
 #include "cli/remote.h"
 #include "cli/render.h"
+#include "cli/repair.h"
 #include "transfer.h"
 
 #include <getopt.h>
@@ -361,6 +362,11 @@ static int run_report(struct cli *cli)
     return finish(cli, alive);
 }
 
+static int run_repair(struct cli *cli)
+{
+    return repair_run(cli->remote, cli->node, cli->json);
+}
+
 /* ---- the words ---- */
 
 static const struct command {
@@ -378,6 +384,7 @@ static const struct command {
     {"members", run_report, 0, 0, "", "who is there"},
     {"ring", run_report, 0, 0, "", "who owns what"},
     {"status", run_report, 0, 0, "", "how this node and its cluster are"},
+    {"repair", run_repair, 0, 0, "", "compare all replicas, read all copies, mend what differs"},
 };
 
 static void usage(FILE *out)

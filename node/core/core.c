@@ -236,6 +236,7 @@ static bool needs_store(enum wire_method method)
     case METHOD_ROOM:
     case METHOD_FORWARD:
     case METHOD_LIST:
+    case METHOD_ROUND:
         return true;
     default:
         return false;
@@ -301,6 +302,9 @@ void core_dispatch(struct core *core, const struct rpc_request *request)
         break;
     case METHOD_REPORT:
         report_handle(core, request);
+        break;
+    case METHOD_ROUND:
+        entropy_round_handle(core, request);
         break;
     case METHOD_NONE:
     case METHOD_HELLO:

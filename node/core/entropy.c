@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 
-static void entropy_pump(struct core *core);
-
 struct entropy *entropy_new(void)
 {
     struct entropy *entropy = base_alloc(sizeof *entropy);
@@ -38,7 +36,7 @@ void entropy_free(struct entropy *entropy)
 /* ---- what is due ---- */
 
 /* While two layouts are live, and until this owner holds, its holds compare (PROTOCOL 7). */
-static bool compares(struct core *core, uint32_t partition, struct electorate *ret)
+bool entropy_compares(struct core *core, uint32_t partition, struct electorate *ret)
 {
     if (view_oldest(core) != view_newest(core) || view_partition(core, partition)->mute ||
         !view_owner(core, partition, core->id) || !view_holds(core, partition))
@@ -47,7 +45,7 @@ static bool compares(struct core *core, uint32_t partition, struct electorate *r
     return true;
 }
 
-static uint32_t peers_of(const struct core *core, const struct electorate *electorate)
+uint32_t entropy_peers(const struct core *core, const struct electorate *electorate)
 {
     int self = electorate_index(electorate, core->id);
     return electorate_all(electorate) & ~(self >= 0 ? 1u << self : 0);
@@ -71,9 +69,9 @@ static void partition_tick(struct core *core, uint32_t number)
     if (!full && !rests && ++partition->busy < ENTROPY_BUSY_TICKS)
         return;
     partition->busy = 0;
-    if (!compares(core, number, &electorate))
+    if (!entropy_compares(core, number, &electorate))
         return;
-    uint32_t peers = peers_of(core, &electorate);
+    uint32_t peers = entropy_peers(core, &electorate);
     if (!full && rests && same_hash(&root, &partition->equal))
         peers &= ~partition->equal_with;
     partition->due |= peers;
@@ -93,8 +91,10 @@ static bool entropy_sized(struct core *core)
     if (entropy->partition_count == 0 && count > 0) {
         entropy->partitions = base_alloc(count * sizeof *entropy->partitions);
         entropy->partition_count = count;
-        for (uint32_t i = 0; i < count; i++)
+        for (uint32_t i = 0; i < count; i++) {
             know_nothing(&entropy->partitions[i]);
+            entropy->partitions[i].compared_us = core->now_us;
+        }
     }
     return core->config.storing && entropy->partition_count > 0;
 }
@@ -125,7 +125,7 @@ void entropy_on_member(struct core *core, node_id id)
         return;
     for (uint32_t i = 0; i < entropy->partition_count; i++) {
         struct electorate electorate;
-        if (id == core->id || !view_owner(core, i, id) || !compares(core, i, &electorate))
+        if (id == core->id || !view_owner(core, i, id) || !entropy_compares(core, i, &electorate))
             continue;
         int peer = electorate_index(&electorate, id);
         entropy->partitions[i].due |= 1u << peer;
@@ -140,7 +140,8 @@ void entropy_view_changed(struct core *core)
     struct entropy *entropy = core->entropy;
     for (uint32_t i = 0; i < entropy->partition_count; i++) {
         struct entropy_partition *partition = &entropy->partitions[i];
-        partition->due = partition->tried = 0;
+        partition->due = partition->tried = partition->asked = 0;
+        partition->compared_us = core->now_us;
         know_nothing(partition);
     }
 }
@@ -171,10 +172,13 @@ static void compared(struct core *core, uint64_t handle, node_id from, enum toys
     struct entropy_partition *partition = &entropy->partitions[sync->partition];
     struct electorate electorate;
     partition->comparing = false;
-    if (status == TOYSTORE_OK && compares(core, sync->partition, &electorate) &&
+    if (status == TOYSTORE_OK && entropy_compares(core, sync->partition, &electorate) &&
         electorate_index(&electorate, from) >= 0) {
         partition->due &= ~sync->peer;
+        partition->asked &= ~sync->peer;
         note_equal(core, sync);
+        if (partition->due == 0)
+            partition->compared_us = core->now_us;
     } else if (status == TOYSTORE_MUTE) {
         view_note_mute(core, sync->partition, from);
     }
@@ -211,7 +215,7 @@ static bool partition_pump(struct core *core, uint32_t number)
     struct entropy_partition *partition = &core->entropy->partitions[number];
     struct electorate electorate;
     uint32_t open = partition->due & ~partition->tried;
-    if (open == 0 || partition->comparing || !compares(core, number, &electorate))
+    if (open == 0 || partition->comparing || !entropy_compares(core, number, &electorate))
         return true;
     for (unsigned i = 0; i < electorate.member_count; i++) {
         if ((open >> i & 1) == 0 || !view_reachable(core, number, electorate.members[i]))
@@ -221,7 +225,7 @@ static bool partition_pump(struct core *core, uint32_t number)
     return true;
 }
 
-static void entropy_pump(struct core *core)
+void entropy_pump(struct core *core)
 {
     struct entropy *entropy = core->entropy;
     for (uint32_t i = 0; i < entropy->partition_count; i++) {

@@ -12,4 +12,20 @@ void entropy_start(struct core *core);
 void entropy_on_member(struct core *core, node_id id); /* it is back: compare with it now */
 void entropy_view_changed(struct core *core);          /* everything may differ */
 
+/* Reads back what TOYSTORE_META keeps under "scrub". */
+void scrub_restore(struct core *core, struct slice value);
+
+/* entropy_round.c: a round that a person asked for, and how far it is. */
+struct entropy_progress {
+    uint32_t partitions; /* that this node compares with others */
+    uint32_t left;       /* those of them that an asked round has not compared yet */
+    uint32_t absent;     /* of these: with owners that cannot be reached */
+    bool reading;        /* an asked pass over the own copies is under way */
+    unsigned permille;   /* how far the pass over the copies is */
+    uint64_t read, passes;
+    uint64_t lag_us; /* since the partition that was longest not compared was */
+};
+void entropy_progress(struct core *core, struct entropy_progress *ret);
+void entropy_round_handle(struct core *core, const struct rpc_request *request);
+
 #endif

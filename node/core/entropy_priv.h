@@ -1,4 +1,4 @@
-/* entropy_priv: what entropy.c, entropy_key.c and entropy_recheck.c share. */
+/* entropy_priv: what entropy*.c share. */
 #ifndef TOYSTORE_CORE_ENTROPY_PRIV_H
 #define TOYSTORE_CORE_ENTROPY_PRIV_H
 
@@ -11,10 +11,15 @@ enum {
     ENTROPY_FULL_TICKS = 300,   /* and one that is not, this seldom */
     ENTROPY_RECHECKS_MAX = 256, /* refused keys that wait for their second look */
     ENTROPY_PAUSE_MS = 200,     /* before it */
-    SCRUB_TICK_KEYS = 32,       /* records read again in one tick */
+    SCRUB_TICK_KEYS = 32,       /* records read again in one tick, and in one scan */
     SCRUB_TICK_BYTES = 2 << 20, /* what was read beyond these is paid by ticks without */
-    SCRUB_REST_TICKS = 60       /* between two passes */
+    SCRUB_ASKED_SCANS = 64,     /* scans in one tick of a pass that a person waits for */
+    SCRUB_ASKED_BYTES = 64 << 20,
+    SCRUB_SAVE_SCANS = 16, /* the cursor is kept after so many */
+    SCRUB_REST_TICKS = 60  /* between two passes */
 };
+
+#define META_SCRUB "scrub"
 
 /* Peers are bits: places in the partition's electorate. */
 struct entropy_partition {
@@ -22,6 +27,8 @@ struct entropy_partition {
     struct hash128 equal; /* when it was last found equal to a peer's */
     uint32_t equal_with;  /* the peers that had this very one */
     uint32_t due, tried;  /* peers to compare with; those of them asked since the last tick */
+    uint32_t asked;       /* those of `due` that somebody's round waits for */
+    uint64_t compared_us; /* when it was last found equal to all that can be reached */
     uint16_t busy;        /* ticks in which the root changed */
     bool comparing;
 };
@@ -38,8 +45,9 @@ struct entropy_sync {
 struct scrub {
     struct hash128 after;
     bool running;
-    unsigned rest;
-    uint64_t bytes;
+    bool asked, restart; /* a pass that somebody waits for; it begins with the next scan */
+    unsigned rest, scans, unsaved;
+    uint64_t bytes, keys_read, passes;
     struct blob *keys[SCRUB_TICK_KEYS];
     size_t first, count;
 };
@@ -54,7 +62,14 @@ struct entropy {
     struct scrub scrub;
 };
 
+/* The partition and its peers, while owners compare it. */
+bool entropy_compares(struct core *core, uint32_t partition, struct electorate *ret);
+uint32_t entropy_peers(const struct core *core, const struct electorate *electorate);
+void entropy_pump(struct core *core);
+
 void scrub_tick(struct core *core);
+void scrub_begin(struct core *core); /* a pass from the beginning, without rests */
+unsigned scrub_permille(const struct scrub *scrub);
 void scrub_free(struct scrub *scrub);
 
 /* A key that differs: stored here, sent there (entropy_key.c). */

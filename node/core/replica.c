@@ -180,6 +180,10 @@ static void replica_committed(struct core *core, const struct core_event *event,
         replica_tree_undo(core, op);
         if (event->status != -ESHUTDOWN)
             core_log(core, LOG_ERROR, "a write was not made: %s", strerror(-event->status));
+    } else if (op->was_damaged && (op->work.write || op->work.drop)) {
+        core->replica->mended++;
+        core_log(core, LOG_INFO, "the damaged copy of \"%.*s\" is replaced",
+                 (int)min_size(op->work.key.size, 200), (const char *)op->work.key.data);
     }
     replica_finish(core, op, event->status);
 }
@@ -209,6 +213,7 @@ static void replica_token_loaded(struct core *core, const struct core_event *eve
         op->had = true;
         op->marked = memcmp(&op->digest_before, &mark, sizeof mark) == 0;
     }
+    core->replica->damaged += !op->marked;
     if (!op->marked)
         core_log(core, LOG_ERROR, "the stored copy of \"%.*s\" is damaged",
                  (int)min_size(op->work.key.size, 200), (const char *)op->work.key.data);

@@ -38,6 +38,7 @@ struct replica {
     struct timer refuse;  /* to refuse them from outside */
     struct pool requests; /* struct replica_request */
     struct map retired;   /* session -> anything */
+    uint64_t damaged, mended; /* copies found damaged since the start; others' in their place */
 };
 
 static inline struct replica_op *replica_op_of(struct replica_work *work)

@@ -6,6 +6,7 @@
 
 #include "core/json.h"
 #include "core/key.h"
+#include "core/replica_priv.h"
 #include "core/rpc_priv.h"
 #include "core/swim_priv.h"
 
@@ -193,13 +194,20 @@ static void report_status(struct core *core, struct json *json)
     json_u64(json, "partitions_led", counts.led);
     json_u64(json, "keys", counts.keys);
     json_u64(json, "hints", hints_count(core, 0));
+    struct entropy_progress repair;
+    entropy_progress(core, &repair);
+    json_u64(json, "repair_left", repair.left);
+    json_u64(json, "repair_lag_ms", repair.lag_us / 1000);
+    json_u64(json, "scrub_permille", repair.permille);
     json_close(json, '}');
 }
 
 /* ---- metrics ---- */
 
-static void report_metrics(const struct core *core, struct json *json)
+static void report_metrics(struct core *core, struct json *json)
 {
+    struct entropy_progress repair;
+    entropy_progress(core, &repair);
     const struct rpc *rpc = core->rpc;
     const struct swim *swim = core->swim;
     json_open(json, NULL, '{');
@@ -225,6 +233,11 @@ static void report_metrics(const struct core *core, struct json *json)
     json_u64(json, "datagrams_out", swim->datagrams_out);
     json_u64(json, "datagrams_bad", swim->datagrams_bad);
     json_u64(json, "hints", hints_count(core, 0));
+    json_u64(json, "repair_lag_ms", repair.lag_us / 1000);
+    json_u64(json, "scrub_passes", repair.passes);
+    json_u64(json, "scrub_read", repair.read);
+    json_u64(json, "copies_damaged", core->replica->damaged);
+    json_u64(json, "copies_mended", core->replica->mended);
     json_close(json, '}');
 }
 

@@ -238,6 +238,25 @@ static void test_the_scrub_reads_everything_in_turn(void **state)
     assert_int_equal(world.damages > 0, 1);
 }
 
+static void test_a_pass_that_was_asked_for_does_not_wait_for_ticks(void **state)
+{
+    (void)state;
+    char key[16];
+    ticks(2); /* into the rest between two passes */
+    for (unsigned i = 0; i < SCRUB_SAVE_SCANS * SCRUB_TICK_KEYS; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        put(1, key, 1);
+    }
+    uint64_t before = world.cores[1].entropy->scrub.keys_read;
+    scrub_begin(&world.cores[1]);
+    assert_true(world.cores[1].entropy->scrub.asked);
+    ticks(2);
+    assert_false(world.cores[1].entropy->scrub.asked);
+    assert_true(world.cores[1].entropy->scrub.keys_read >=
+                before + SCRUB_SAVE_SCANS * SCRUB_TICK_KEYS);
+    assert_non_null(disk_find(&disks[1], TOYSTORE_META, slice_str(META_SCRUB)));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int main(void)
@@ -250,6 +269,7 @@ int main(void)
         TEST(what_is_known_to_be_chosen_goes_below_the_promise),
         TEST(a_mute_owner_neither_compares_nor_is_compared_with),
         TEST(the_scrub_reads_everything_in_turn),
+        TEST(a_pass_that_was_asked_for_does_not_wait_for_ticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
