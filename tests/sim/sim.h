@@ -44,6 +44,7 @@ struct plan {
     unsigned gateways; /* nodes without storage */
     bool strict;       /* no request goes sloppy: histories must be linearizable */
     bool calm_start;   /* faults begin when the cluster stands */
+    bool steady;       /* disks always take the same time: what is told does not hang on gossip */
     bool total_loss;   /* power is lost everywhere at once: ordinary puts may go */
     uint64_t delay_low_us, delay_high_us;
     unsigned spike_chance;               /* a delay a hundred times longer */

@@ -46,6 +46,11 @@ static void run_scan(struct sim *sim, struct sim_node *node, struct action *acti
     node_deliver(sim, node, &event);
 }
 
+static uint64_t disk_time(struct sim *sim, uint64_t low_us, uint64_t high_us)
+{
+    return sim->plan.steady ? low_us : sim_between(sim, STREAM_DISK, low_us, high_us);
+}
+
 static void run_commit(struct sim *sim, struct sim_node *node, struct action *action)
 {
     struct core_event event = {.type = EVENT_COMMITTED, .resume = action->resume};
@@ -57,13 +62,13 @@ static void run_commit(struct sim *sim, struct sim_node *node, struct action *ac
         disk_write(&node->disk, &action->batch);
     }
     if (action->durable && !full) {
-        uint64_t at = sim->now_us + sim_between(sim, STREAM_DISK, 300, 6 * MS);
+        uint64_t at = sim->now_us + disk_time(sim, 300, 6 * MS);
         struct sim_event *later = sim_at_node(sim, at, fsynced, node);
         later->a = node->disk.writes;
         later->event = event;
         return;
     }
-    uint64_t at = sim->now_us + sim_between(sim, STREAM_DISK, 1, 30);
+    uint64_t at = sim->now_us + disk_time(sim, 1, 30);
     sim_at_node(sim, at, node_fire, node)->event = event;
 }
 
@@ -90,8 +95,7 @@ static void run(struct sim *sim, struct sim_event *event)
 void store_act(struct sim *sim, struct sim_node *node, struct action *action)
 {
     bool slow = !sim->healed && sim_chance(sim, STREAM_DISK, sim->plan.disk_slow_chance);
-    uint64_t took = slow ? sim_between(sim, STREAM_DISK, 2 * MS, 60 * MS)
-                         : sim_between(sim, STREAM_DISK, 2, 60);
+    uint64_t took = slow ? disk_time(sim, 2 * MS, 60 * MS) : disk_time(sim, 2, 60);
     node->disk_free_at = max_u64(node->disk_free_at, sim->now_us) + took;
     struct sim_event *event = sim_at_node(sim, node->disk_free_at, run, node);
     event->action = *action;

@@ -82,6 +82,7 @@ void scene_begin(struct scene *scene, unsigned nodes, unsigned replicas, const c
                               .storing = nodes,
                               .delay_low_us = 100,
                               .delay_high_us = 100,
+                              .steady = true,
                               .probe_interval_ms = 200,
                               .handoff_interval_ms = 500};
     sim->now_us = SECOND;
