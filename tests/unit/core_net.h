@@ -48,9 +48,9 @@ static struct net {
         struct actions actions;
         bool up;
         int stop_status;
-        char seed[32];
-        int event_count; /* of members */
-        unsigned left;   /* how often a member was gone */
+        char seed[32], host[32]; /* "": "net" */
+        int event_count;         /* of members */
+        unsigned left;           /* how often a member was gone */
     } nodes[NODES_MAX];
     int count;
     struct heap flights;
@@ -360,7 +360,7 @@ static struct core *net_boot(int i, struct core *before)
         core->self.nonces[1] = core->nonces[1];
     }
     snprintf(core->self.name, sizeof core->self.name, "node%d", i);
-    snprintf(core->self.rpc.host, HOST_SIZE_MAX, "net");
+    snprintf(core->self.rpc.host, HOST_SIZE_MAX, "%s", node->host[0] ? node->host : "net");
     core->self.gossip = core->self.rpc;
     core->self.rpc.port = (uint16_t)(RPC_PORT + i);
     core->self.gossip.port = (uint16_t)(GOSSIP_PORT + i);

@@ -94,7 +94,7 @@ static void test_partition_heals(void **state)
     for (int i = 0; i < 2; i++)
         for (int j = 2; j < 4; j++)
             net_cut(i, j, true);
-    net_run_ms(100 * PROBE_MS);
+    net_run_ms(36000 * PROBE_MS); /* of any length: an hour */
     assert_int_equal(net_state(0, 3), TOYSTORE_DEAD);
     assert_int_equal(net_state(3, 0), TOYSTORE_DEAD);
     assert_int_equal(net_state(0, 1), TOYSTORE_ALIVE);
@@ -121,6 +121,53 @@ static void test_rejoin_without_seed(void **state)
     for (int i = 0; i < 3; i++)
         net_restart(i);
     net_until(all_alive, 30 * PROBE_MS);
+    net_close();
+}
+
+/* An address is an attribute: the same directory at another is the same member. */
+static void test_moves_to_another_address(void **state)
+{
+    (void)state;
+    net_open(3, 12);
+    net_until(all_alive, 20 * PROBE_MS);
+    net_kill(2);
+    net_until(last_dead, 60 * PROBE_MS);
+    snprintf(net.nodes[2].host, sizeof net.nodes[2].host, "elsewhere");
+    net_restart(2);
+    net_until(all_alive, 30 * PROBE_MS);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(swim_find(net.nodes[i].core, 3)->gossip.host, "elsewhere");
+        assert_int_equal(swim_count(net.nodes[i].core), 3);
+    }
+    net_close();
+}
+
+static bool old_dead_new_alive(void)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct member *old = swim_find(net.nodes[i].core, 3),
+                            *new = swim_find(net.nodes[i].core, 33);
+        if (old->state != TOYSTORE_DEAD || new == NULL || new->state != TOYSTORE_ALIVE)
+            return false;
+    }
+    return true;
+}
+
+/* Another directory at the same address is another member, and no sign of life of the first. */
+static void test_another_at_the_same_address(void **state)
+{
+    (void)state;
+    net_open(3, 13);
+    net_until(all_alive, 20 * PROBE_MS);
+    net_kill(2);
+    net_core_free(net.nodes[2].core);
+    actions_free(&net.nodes[2].actions);
+    struct core *core = net.nodes[2].core = net_boot(2, NULL);
+    core->id = core->self.id = 33;
+    net_start(2);
+    net_until(old_dead_new_alive, 60 * PROBE_MS);
+    net_run_ms(300 * PROBE_MS);
+    assert_true(old_dead_new_alive());
     net_close();
 }
 
@@ -252,6 +299,8 @@ int main(void)
         cmocka_unit_test(test_partition_heals),
         cmocka_unit_test(test_rejoin_without_seed),
         cmocka_unit_test(test_rejoin_without_memory),
+        cmocka_unit_test(test_moves_to_another_address),
+        cmocka_unit_test(test_another_at_the_same_address),
         cmocka_unit_test(test_leave),
         cmocka_unit_test(test_copy_of_an_older_state),
         cmocka_unit_test(test_copy_of_a_running_node),
