@@ -36,9 +36,12 @@ static enum toystore_status judge_request(const struct core *core,
 {
     *error = 0;
     if (hello->version_low > PROTOCOL_VERSION_HIGH || hello->version_high < PROTOCOL_VERSION_LOW)
-        snprintf(error, error_size, "protocol versions %u to %u are spoken here, not %u to %u",
+        snprintf(error, error_size,
+                 "protocol versions %u to %u are spoken here, not %u to %u: put a toystore that "
+                 "speaks both in the place of the %s first",
                  PROTOCOL_VERSION_LOW, PROTOCOL_VERSION_HIGH, hello->version_low,
-                 hello->version_high);
+                 hello->version_high,
+                 hello->version_low > PROTOCOL_VERSION_HIGH ? "one here" : "one that calls");
     else if (!slice_equal(hello->cluster_name, slice_str(core->config.cluster_name)) &&
              hello->cluster_name.size > 0)
         snprintf(error, error_size, "this is cluster \"%s\", not \"%.*s\"",
@@ -78,7 +81,7 @@ void hello_serve(struct core *core, struct inbound *inbound, const struct rpc_or
     RPC_REPLY(core, origin, hello_reply,
               {.status = (uint32_t)status,
                .message = slice_str(error),
-               .version = PROTOCOL_VERSION_HIGH,
+               .version = (uint32_t)min_u64(PROTOCOL_VERSION_HIGH, hello.version_high),
                .cluster_id = slice_of(core->self.cluster, CLUSTER_ID_SIZE),
                .node = core->id,
                .session = core->session,
@@ -101,8 +104,8 @@ enum toystore_status hello_check_reply(const struct core *core, node_id expected
         return ret->status == TOYSTORE_REMOVED ? TOYSTORE_REMOVED : TOYSTORE_MISMATCH;
     }
     if (ret->version < PROTOCOL_VERSION_LOW || ret->version > PROTOCOL_VERSION_HIGH) {
-        snprintf(error, error_size, "speaks protocol version %u, not %u to %u", ret->version,
-                 PROTOCOL_VERSION_LOW, PROTOCOL_VERSION_HIGH);
+        snprintf(error, error_size, "answers in protocol version %u, not in one of %u to %u",
+                 ret->version, PROTOCOL_VERSION_LOW, PROTOCOL_VERSION_HIGH);
         return TOYSTORE_MISMATCH;
     }
     if (!same_cluster(core, ret->cluster_id)) {

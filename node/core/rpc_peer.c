@@ -280,6 +280,10 @@ static void on_hello(struct core *core, uint64_t conn, uint64_t index,
         return;
     }
     peer->heard = reply.node;
+    peer->version = reply.version;
+    if (reply.version != PROTOCOL_VERSION_HIGH)
+        core_log(core, LOG_INFO, "%s:%u: protocol version %u is spoken, %u here",
+                 peer->address.host, peer->address.port, reply.version, PROTOCOL_VERSION_HIGH);
     peer->state = PEER_READY;
     peer->failures = 0;
     peer->told = peer->silent = false;

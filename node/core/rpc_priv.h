@@ -65,6 +65,7 @@ struct peer {
     node_id heard;    /* who its Hello said it is; else id */
     struct address address;
     enum peer_state state;
+    uint32_t version;     /* of the protocol, once a Hello has agreed on it */
     uint64_t conn;        /* 0: none */
     struct timer timer;   /* connect timeout, back-off, idle close */
     struct timer silence; /* runs while a request is open */

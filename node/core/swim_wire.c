@@ -14,9 +14,16 @@ static void put_text(struct buf *out, const char *text)
     pack_bytes(out, slice_str(text));
 }
 
+/* What a later version says besides, and an older one skips. */
+static void put_tail(struct buf *out)
+{
+    for (int i = 0; i < PROTOCOL_TAIL; i++)
+        pack_u64(out, UINT64_MAX);
+}
+
 void news_encode(struct buf *out, const struct member *member, node_id from)
 {
-    pack_array(out, NEWS_FIELDS);
+    pack_array(out, NEWS_FIELDS + PROTOCOL_TAIL);
     pack_u64(out, member->id);
     pack_u64(out, member->incarnation);
     pack_u64(out, member->state);
@@ -35,6 +42,7 @@ void news_encode(struct buf *out, const struct member *member, node_id from)
     pack_bytes(out, slice_of(member->cluster, CLUSTER_ID_SIZE));
     pack_u64(out, member->layout_newest);
     pack_u64(out, 0); /* kept for what comes */
+    put_tail(out);
 }
 
 /* Printable, so that logs and reports can show it. */
@@ -98,7 +106,7 @@ bool news_read(struct cursor *cursor, struct news *ret)
 void datagram_begin(struct buf *out, const struct core *core, enum datagram_type type, uint64_t seq,
                     node_id target)
 {
-    pack_array(out, DATAGRAM_FIELDS);
+    pack_array(out, DATAGRAM_FIELDS + PROTOCOL_TAIL);
     pack_u64(out, DATAGRAM_FORMAT);
     put_text(out, core->config.cluster_name);
     pack_bytes(out, slice_of(core->self.cluster, CLUSTER_ID_SIZE));
@@ -107,6 +115,7 @@ void datagram_begin(struct buf *out, const struct core *core, enum datagram_type
     pack_u64(out, core->id);
     pack_u64(out, target);
     pack_u64(out, core->wall_us > 0 ? (uint64_t)core->wall_us : 0);
+    put_tail(out);
 }
 
 bool datagram_decode(struct slice bytes, struct datagram *ret)

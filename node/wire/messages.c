@@ -4,6 +4,13 @@
 #include "wire/pack.h"
 #include "wire/values.h"
 
+/* What a later version says besides, and an older one skips. */
+static void put_tail(struct buf *out)
+{
+    for (int i = 0; i < PROTOCOL_TAIL; i++)
+        pack_bytes(out, slice_str("of a later version"));
+}
+
 #define WIRE_COUNT(type, name) +1
 #define WIRE_PUT(type, name)   wire_put_##type(out, message->name);
 #define WIRE_GET(type, name)   &&wire_get_##type(cursor, &ret->name)
@@ -11,8 +18,8 @@
 #define WIRE_STRUCT(name)                                                                          \
     void name##_encode(struct buf *out, const struct name *message)                                \
     {                                                                                              \
-        pack_array(out, 0 FIELDS_##name(WIRE_COUNT));                                              \
-        FIELDS_##name(WIRE_PUT)                                                                    \
+        pack_array(out, PROTOCOL_TAIL FIELDS_##name(WIRE_COUNT));                                  \
+        FIELDS_##name(WIRE_PUT) put_tail(out);                                                     \
     }                                                                                              \
     bool name##_read(struct cursor *cursor, struct name *ret)                                      \
     {                                                                                              \

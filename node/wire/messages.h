@@ -7,7 +7,17 @@
 #include "wire/messages.def"
 #include "wire/types.h"
 
-enum { PROTOCOL_VERSION_LOW = 1, PROTOCOL_VERSION_HIGH = 1 };
+/* The versions spoken here; a Hello agrees on the highest that both sides speak. A test builds
+ * nodes of other versions: each above 1 has one field more at the end of every message. */
+#ifndef PROTOCOL_LOW
+#define PROTOCOL_LOW  1
+#define PROTOCOL_HIGH 1
+#endif
+enum {
+    PROTOCOL_VERSION_LOW = PROTOCOL_LOW,
+    PROTOCOL_VERSION_HIGH = PROTOCOL_HIGH,
+    PROTOCOL_TAIL = PROTOCOL_HIGH - 1
+};
 
 enum transfer_reason {
     TRANSFER_HINT,

@@ -76,12 +76,12 @@ wait_for() {
 host() { echo "127.0.0.$(($1 + 1))"; } # node 1 is 127.0.0.2
 
 # start_node I [options]: a storing node in $work/dI; node 1 founds, the others are seeded by it
-# unless a --seed is given. Fast gossip, as fits the loopback.
+# unless a --seed is given. TOYSTORED may name another build. Fast gossip, as fits the loopback.
 start_node() {
     local i=$1 seed=()
     shift
     [ "$i" = 1 ] || [[ " $* " == *" --seed "* ]] || seed=(--seed "$(host 1)")
-    ${within[$i]:-} toystored --data "$work/d$i" --host "$(host "$i")" --name "n$i" --probe-interval 200 \
+    ${within[$i]:-} "${TOYSTORED:-toystored}" --data "$work/d$i" --host "$(host "$i")" --name "n$i" --probe-interval 200 \
         --handoff-interval 200 "${seed[@]}" "$@" >>"$work/n$i.log" 2>&1 &
     pid_of[$i]=$!
 }
