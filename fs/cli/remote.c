@@ -380,6 +380,31 @@ bool remote_round(struct remote *remote, bool begin, enum toystore_status *ret_s
     return raw_call(remote, METHOD_ROUND, &params, report_answered, ret_status, ret_text);
 }
 
+static void change_answered(struct pending *pending, const struct frame *frame)
+{
+    struct raw *raw = pending->done_arg;
+    struct change_reply reply;
+    raw->finished = true;
+    if (frame->failed) {
+        raw_failed(raw, frame);
+        return;
+    }
+    bool good = change_reply_decode(frame->result, &reply);
+    raw->status = good ? (enum toystore_status)reply.status : TOYSTORE_INVALID;
+    raw->text = base_string(good ? reply.message : slice_str("the node's answer is malformed"));
+}
+
+bool remote_change(struct remote *remote, const char *what, const char *member, bool force,
+                   bool accept_loss, enum toystore_status *ret_status, char **ret_message)
+{
+    struct buf params = {0};
+    change_request_encode(&params, &(struct change_request){.what = slice_str(what),
+                                                            .member = slice_str(member),
+                                                            .force = force,
+                                                            .accept_loss = accept_loss});
+    return raw_call(remote, METHOD_CHANGE, &params, change_answered, ret_status, ret_message);
+}
+
 /* ---- beginning and end ---- */
 
 static void hello_answered(struct pending *pending, const struct frame *frame)

@@ -33,6 +33,9 @@ bool remote_report(struct remote *remote, const char *what, struct slice argumen
 /* A round of repair at this node: begins it, or asks how far it is, as JSON. */
 bool remote_round(struct remote *remote, bool begin, enum toystore_status *ret_status,
                   char **ret_text);
+/* Change: "leave", or "remove" of a member; *ret_message is malloc()ed. */
+bool remote_change(struct remote *remote, const char *what, const char *member, bool force,
+                   bool accept_loss, enum toystore_status *ret_status, char **ret_message);
 
 /* Moves bytes and fires timers until *finished. False: the connection is lost. */
 bool remote_run(struct remote *remote, const bool *finished);

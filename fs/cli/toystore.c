@@ -2,6 +2,7 @@
  * mount are the same file.
  *
  * Enters from the shell; leaves to a node by cli/remote.h, for large files by way of transfer.h. */
+#include "cli/change.h"
 #include "cli/remote.h"
 #include "cli/render.h"
 #include "cli/repair.h"
@@ -27,6 +28,7 @@ enum { LIST_LIMIT = 512 };
 struct cli {
     const char *node;
     bool json, strict;
+    struct change_options change;
     int argc;
     char **argv;
     struct remote *remote;
@@ -367,6 +369,24 @@ static int run_repair(struct cli *cli)
     return repair_run(cli->remote, cli->node, cli->json);
 }
 
+/* ---- status, leave, remove ---- */
+
+static int run_status(struct cli *cli)
+{
+    cli->change.json = cli->json;
+    return change_status(cli->remote, cli->node, &cli->change);
+}
+
+static int run_leave(struct cli *cli)
+{
+    return change_leave(cli->remote, cli->node, &cli->change);
+}
+
+static int run_remove(struct cli *cli)
+{
+    return change_remove(cli->remote, cli->node, cli->argv[1], &cli->change);
+}
+
 /* ---- the words ---- */
 
 static const struct command {
@@ -383,7 +403,10 @@ static const struct command {
     {"locate", run_report, 1, 1, "KEY", "where a key lives"},
     {"members", run_report, 0, 0, "", "who is there"},
     {"ring", run_report, 0, 0, "", "who owns what"},
-    {"status", run_report, 0, 0, "", "how this node and its cluster are"},
+    {"status", run_status, 0, 0, "[--wait SECONDS]", "how this node and its cluster are"},
+    {"leave", run_leave, 0, 0, "[--no-wait]", "the node gives all it has to others"},
+    {"remove", run_remove, 1, 1, "NODE [--force] [--accept-loss] [--no-wait]",
+     "others take what a member had"},
     {"repair", run_repair, 0, 0, "", "compare all replicas, read all copies, mend what differs"},
 };
 
@@ -391,10 +414,25 @@ static void usage(FILE *out)
 {
     fprintf(out, "usage: toystore [--node HOST:RPCPORT] [--json] [--strict] COMMAND\n\n");
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
-        fprintf(out, "  %-8s %-12s %s\n", commands[i].name, commands[i].words, commands[i].help);
+        fprintf(out, "  %-8s %-43s %s\n", commands[i].name, commands[i].words, commands[i].help);
     fprintf(out,
             "\n--node defaults to 127.0.0.1:3001. Exit status: 0 done, 1 not found or refused,\n"
-            "2 usage, 3 no quorum (nothing happened), 4 indeterminate. See toystore(1).\n");
+            "2 usage, 3 no quorum (nothing happened), 4 indeterminate; of status: 0 all is well,\n"
+            "1 something moves, waits or is missing. See toystore(1).\n");
+}
+
+/* An option that would do nothing is a mistake. */
+static bool options_fit(const struct cli *cli, const struct command *command)
+{
+    const struct change_options *change = &cli->change;
+    bool removes = command->run == run_remove;
+    bool fits = (!change->wait || command->run == run_status) &&
+                (removes || (!change->force && !change->accept_loss)) &&
+                (!change->no_wait || removes || command->run == run_leave);
+    if (!fits)
+        fprintf(stderr, "toystore: %s wants: %s %s\n", command->name, command->name,
+                command->words);
+    return fits;
 }
 
 static const struct command *command_find(const struct cli *cli)
@@ -416,9 +454,11 @@ static const struct command *command_find(const struct cli *cli)
 static int parse(struct cli *cli, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"node", required_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'},
-        {"strict", no_argument, NULL, 's'},     {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},    {NULL, 0, NULL, 0}};
+        {"node", required_argument, NULL, 'n'},  {"json", no_argument, NULL, 'j'},
+        {"strict", no_argument, NULL, 's'},      {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},     {"wait", required_argument, NULL, 'w'},
+        {"no-wait", no_argument, NULL, 'W'},     {"force", no_argument, NULL, 'f'},
+        {"accept-loss", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'n') {
@@ -427,6 +467,21 @@ static int parse(struct cli *cli, int argc, char **argv)
             cli->json = true;
         } else if (option == 's') {
             cli->strict = true;
+        } else if (option == 'w') {
+            char *end;
+            unsigned long seconds = strtoul(optarg, &end, 10);
+            if (*end != 0 || end == optarg || optarg[0] == '-' || seconds > 1000000) {
+                fprintf(stderr, "toystore: --wait wants seconds, not \"%s\"\n", optarg);
+                return EXIT_USAGE;
+            }
+            cli->change.wait = true;
+            cli->change.wait_s = (unsigned)seconds;
+        } else if (option == 'W') {
+            cli->change.no_wait = true;
+        } else if (option == 'f') {
+            cli->change.force = true;
+        } else if (option == 'l') {
+            cli->change.accept_loss = true;
         } else if (option == 'h') {
             usage(stdout);
             return EXIT_DONE;
@@ -453,7 +508,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     const struct command *command = command_find(&cli);
-    if (command == NULL)
+    if (command == NULL || !options_fit(&cli, command))
         return EXIT_USAGE;
     char error[300];
     cli.remote = remote_open(cli.node, error, sizeof error);

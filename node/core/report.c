@@ -127,17 +127,6 @@ static struct partition_counts count_partitions(struct core *core)
     return counts;
 }
 
-static void put_absent(const struct core *core, struct json *json)
-{
-    json_open(json, "absent", '[');
-    for (size_t i = 1; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
-        if (member->storing && !swim_alive(core, member->id))
-            json_text(json, NULL, member->name);
-    }
-    json_close(json, ']');
-}
-
 /* Members whose wall clocks are far ahead of this node's. */
 static void put_clocks(const struct core *core, struct json *json)
 {
@@ -185,7 +174,7 @@ static void report_status(struct core *core, struct json *json)
     json_bool(json, "moving", newest != oldest);
     json_u64(json, "members_alive", swim_alive_count(core));
     json_u64(json, "members", swim_count(core));
-    put_absent(core, json);
+    report_absent(core, json);
     put_clocks(core, json);
     json_u64(json, "partitions_owned", counts.owned);
     json_u64(json, "partitions_held", counts.held);
@@ -199,6 +188,7 @@ static void report_status(struct core *core, struct json *json)
     json_u64(json, "repair_left", repair.left);
     json_u64(json, "repair_lag_ms", repair.lag_us / 1000);
     json_u64(json, "scrub_permille", repair.permille);
+    report_movements(core, json);
     json_close(json, '}');
 }
 

@@ -12,4 +12,9 @@ void report_handle(struct core *core, const struct rpc_request *request);
 /* "stat": asks every owner of the key what it keeps, answers when all have, or their time is up. */
 void report_stat(struct core *core, const struct rpc_request *request, struct slice key);
 
+struct json;
+/* Parts of "status" (report_move.c): who does not answer; what moves, and who leaves. */
+void report_absent(const struct core *core, struct json *json);
+void report_movements(struct core *core, struct json *json);
+
 #endif

@@ -114,7 +114,8 @@ ts() {
 # All of node I's partitions have their owners in one layout with that many members, held.
 settled() { # I MEMBERS
     local status
-    status=$(ts "$1" status --json) || return 1
+    status=$(ts "$1" status --json)
+    [ -n "$status" ] || return 1 # 1 is an answer, too: a member is missing
     [ "$(json_number layout_members <<<"$status")" = "$2" ] &&
         [ "$(json_number live_layouts <<<"$status")" = 1 ] &&
         [ "$(json_number partitions_unheld <<<"$status")" = 0 ]

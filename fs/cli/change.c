@@ -1,0 +1,152 @@
+/* change: enters from toystore.c, leaves to a node by remote.h and to the terminal by watch.h. */
+#include "change.h"
+
+#include "render.h"
+#include "watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DONE = 0, NOT_WELL = 1, WRONG = 2, NO_NODE = 3, POLL_MS = 250 };
+
+static void pause_a_little(void)
+{
+    struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    nanosleep(&pause, NULL);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int lost(const char *node, const struct remote *remote)
+{
+    fprintf(stderr, "toystore: %s: %s\n", node, remote_error(remote));
+    return NO_NODE;
+}
+
+/* ---- status ---- */
+
+int change_status(struct remote *remote, const char *node, const struct change_options *options)
+{
+    int64_t end = now_ms() + (int64_t)options->wait_s * 1000;
+    struct watch watch = {.terminal = isatty(STDOUT_FILENO) != 0};
+    struct health health;
+    for (;;) {
+        health_ask(remote, &health);
+        if (!health.alive || !options->wait || health.why[0] == 0 || now_ms() >= end)
+            break;
+        if (!options->json)
+            watch_show(&watch, &health);
+        health_free(&health);
+        pause_a_little();
+    }
+    watch_end(&watch);
+    if (health.alive && health.status && (options->json || !render(health.status)))
+        puts(health.status);
+    int status = health.why[0] ? NOT_WELL : DONE;
+    if (!health.alive || !health.status)
+        status = lost(node, remote);
+    else if (status != DONE)
+        fprintf(stderr, "toystore: %s\n", health.why);
+    health_free(&health);
+    return status;
+}
+
+/* ---- leave and remove ---- */
+
+static int refused(enum toystore_status status)
+{
+    switch (status) {
+    case TOYSTORE_NOT_FOUND:
+    case TOYSTORE_CONFLICT:
+        return NOT_WELL;
+    case TOYSTORE_INVALID:
+        return WRONG;
+    default:
+        return NO_NODE;
+    }
+}
+
+static int ask(struct remote *remote, const char *node, const char *what, const char *member,
+               const struct change_options *options)
+{
+    enum toystore_status status = TOYSTORE_UNAVAILABLE;
+    char *message = NULL;
+    int result = DONE;
+    if (!remote_change(remote, what, member, options->force, options->accept_loss, &status,
+                       &message))
+        result = lost(node, remote);
+    else if (status != TOYSTORE_OK)
+        result = refused(status);
+    if (message && message[0])
+        fprintf(stderr, "toystore: %s: %s\n", member[0] ? member : node, message);
+    else if (result != DONE && status != TOYSTORE_UNAVAILABLE)
+        fprintf(stderr, "toystore: %s: %s\n", node, toystore_status_meaning(status));
+    free(message);
+    return result;
+}
+
+static bool has_left(const struct health *health)
+{
+    return strcmp(health->place, "left") == 0 || strcmp(health->place, "removed") == 0;
+}
+
+static bool is_settled(const struct health *health)
+{
+    return !watch_moving(health);
+}
+
+/* The wish is durable and goes on without us: whoever loses the node may simply ask again. */
+static int watch_until(struct remote *remote, const char *node, const char *again,
+                       bool (*done)(const struct health *health))
+{
+    struct watch watch = {.terminal = isatty(STDOUT_FILENO) != 0};
+    struct health health;
+    int status = DONE;
+    for (bool first = true;; first = false) {
+        if (!first)
+            pause_a_little();
+        health_ask(remote, &health);
+        watch_show(&watch, &health);
+        bool over = !health.alive || !health.status || done(&health);
+        if (over && (!health.alive || !health.status)) {
+            status = lost(node, remote);
+            fprintf(stderr, "toystore: what was asked for is kept, and goes on; to watch: %s\n",
+                    again);
+        }
+        health_free(&health);
+        if (over)
+            break;
+    }
+    watch_end(&watch);
+    return status;
+}
+
+int change_leave(struct remote *remote, const char *node, const struct change_options *options)
+{
+    int status = ask(remote, node, "leave", "", options);
+    if (status != DONE || options->no_wait)
+        return status;
+    status = watch_until(remote, node, "toystore leave", has_left);
+    if (status == DONE)
+        puts("It has left: all that it had has another home, and it may be stopped.");
+    return status;
+}
+
+int change_remove(struct remote *remote, const char *node, const char *member,
+                  const struct change_options *options)
+{
+    int status = ask(remote, node, "remove", member, options);
+    if (status != DONE || options->no_wait)
+        return status;
+    status = watch_until(remote, node, "toystore status --wait SECONDS", is_settled);
+    if (status == DONE)
+        printf("%s is removed, and nothing moves any more.\n", member);
+    return status;
+}
