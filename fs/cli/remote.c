@@ -45,6 +45,7 @@ struct remote {
     uint32_t ids;
     struct buf in, out;
     size_t sent; /* bytes of `out` that the socket has taken */
+    bool strict;
     struct frame_scanner scanner;
     struct list pending, timers_set;
     char error[200];
@@ -97,7 +98,10 @@ static int face_submit(void *arg, const struct toystore_request *request, toysto
 {
     struct remote *remote = arg;
     struct buf params = {0};
-    remote_request_encode(&params, request);
+    struct toystore_request asked = *request;
+    if (remote->strict)
+        asked.strict = 1;
+    remote_request_encode(&params, &asked);
     if (params.size + 64 > FRAME_SIZE_MAX) {
         buf_free(&params);
         return -EINVAL;
@@ -342,13 +346,28 @@ static bool raw_call(struct remote *remote, enum wire_method method, struct buf 
     return alive;
 }
 
+void remote_be_strict(struct remote *remote)
+{
+    remote->strict = true;
+}
+
+static void pack_strict(struct buf *params, const struct remote *remote)
+{
+    pack_map(params, remote->strict);
+    if (remote->strict) {
+        pack_text(params, slice_str("strict"));
+        pack_bool(params, true);
+    }
+}
+
 bool remote_put(struct remote *remote, struct slice key, struct slice value,
                 enum toystore_status *ret_status, char **ret_message)
 {
     struct buf params = {0};
-    pack_array(&params, 2);
+    pack_array(&params, 3);
     pack_bytes(&params, key);
     pack_bytes(&params, value);
+    pack_strict(&params, remote);
     return raw_call(remote, METHOD_COORDINATE_PUT, &params, outcome_answered, ret_status,
                     ret_message);
 }
@@ -357,8 +376,9 @@ bool remote_delete(struct remote *remote, struct slice key, enum toystore_status
                    char **ret_message)
 {
     struct buf params = {0};
-    pack_array(&params, 1);
+    pack_array(&params, 2);
     pack_bytes(&params, key);
+    pack_strict(&params, remote);
     return raw_call(remote, METHOD_COORDINATE_DELETE, &params, outcome_answered, ret_status,
                     ret_message);
 }

@@ -12,6 +12,8 @@ struct remote;
 /* `node` is HOST:RPCPORT. NULL: `error` says why. */
 struct remote *remote_open(const char *node, char *error, size_t error_size);
 void remote_close(struct remote *remote);
+/* From here on no request takes a sloppy answer, or goes sloppy. */
+void remote_be_strict(struct remote *remote);
 
 /* The store that it is, for the file layer. */
 struct store_face remote_face(struct remote *remote);

@@ -514,6 +514,8 @@ int main(int argc, char **argv)
     cli.remote = remote_open(cli.node, error, sizeof error);
     if (cli.remote == NULL)
         return complain("no connection", error);
+    if (cli.strict)
+        remote_be_strict(cli.remote);
     status = command->run(&cli);
     if (fflush(stdout) != 0 && status == EXIT_DONE)
         status = complain("standard output", strerror(errno));

@@ -65,6 +65,15 @@ static bool option_durable(struct cursor *cursor, struct client_request *ret)
     return cursor_bool(cursor, &ret->request.durable);
 }
 
+static bool option_strict(struct cursor *cursor, struct client_request *ret)
+{
+    bool strict;
+    if (!cursor_bool(cursor, &strict))
+        return false;
+    ret->request.strict = strict;
+    return true;
+}
+
 static bool option_if_absent(struct cursor *cursor, struct client_request *ret)
 {
     bool absent;
@@ -95,7 +104,13 @@ static bool option_if_match(struct cursor *cursor, struct client_request *ret)
     return true;
 }
 
-enum { TAKES_GET = 1 << 0, TAKES_PUT = 1 << 1, TAKES_DELETE = 1 << 2, TAKES_LIST = 1 << 3 };
+enum {
+    TAKES_GET = 1 << 0,
+    TAKES_PUT = 1 << 1,
+    TAKES_DELETE = 1 << 2,
+    TAKES_LIST = 1 << 3,
+    TAKES_ANY = TAKES_GET | TAKES_PUT | TAKES_DELETE | TAKES_LIST
+};
 
 static const struct {
     const char *name;
@@ -106,6 +121,7 @@ static const struct {
     {"r", TAKES_GET, option_r, "wants a count"},
     {"w", TAKES_PUT | TAKES_DELETE, option_w, "wants a count"},
     {"durable", TAKES_PUT | TAKES_DELETE, option_durable, "wants true or false"},
+    {"strict", TAKES_ANY, option_strict, "wants true or false"},
     {"if_absent", TAKES_PUT, option_if_absent, "wants true or false, and no if_match beside it"},
     {"if_match", TAKES_PUT | TAKES_DELETE, option_if_match,
      "wants a context, and no if_absent beside it"},

@@ -65,7 +65,9 @@ static void test_options_are_taken(void **state)
     pack_array(&f->params, 3);
     text(f, "k");
     text(f, "v");
-    pack_map(&f->params, 3);
+    pack_map(&f->params, 4);
+    text(f, "strict");
+    pack_bool(&f->params, true);
     text(f, "w");
     pack_u64(&f->params, 3);
     text(f, "durable");
@@ -75,6 +77,7 @@ static void test_options_are_taken(void **state)
     assert_int_equal(decode(f, METHOD_COORDINATE_PUT), TOYSTORE_OK);
     assert_int_equal(f->got.request.w, 3);
     assert_true(f->got.request.durable);
+    assert_int_equal(f->got.request.strict, 1);
     assert_int_equal(f->got.request.condition, TOYSTORE_IF_ABSENT);
 }
 
