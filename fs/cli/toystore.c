@@ -76,6 +76,8 @@ static int exit_of_errno(int error)
     case -EFBIG:
     case -ENAMETOOLONG:
         return EXIT_USAGE;
+    case -ETIMEDOUT: /* fs/submit.c: a put that may yet appear */
+        return EXIT_INDETERMINATE;
     default:
         return EXIT_NO_QUORUM;
     }
