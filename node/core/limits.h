@@ -26,6 +26,7 @@ enum {
     SYNC_BYTES_MAX = 2 << 20,     /* bytes of them */
     LEAD_PARTITIONS_MAX = 512,    /* partitions in one Lead */
     LIST_ENTRIES_MAX = 1024,      /* entries in one answer of CoordinateList */
+    DAMAGED_MAX = 16384,          /* damaged keys being looked for at others; more come later */
     ROUNDS_MAX = 64,              /* tries of one put, each with a higher ballot */
     NONCES_MAX = 1024,            /* starts that a data directory remembers */
     MATCH_MAX = 256,              /* versions that one put may name */

@@ -8,6 +8,7 @@
 struct suspect {
     struct ballot ballot;
     unsigned lacking;  /* sources that do not show it */
+    bool damaged;      /* as far as is known: the own copy */
     struct blob *best; /* the highest that they show instead, encoded; NULL: nothing */
 };
 

@@ -93,6 +93,7 @@ struct move {
     uint32_t *targets;       /* a partition: the epoch that it recovers under; 0: not asked yet */
     struct approval *approvals; /* a partition */
     uint64_t recover_at_us;
+    struct map damaged; /* keys whose own copy was found damaged and is not replaced yet */
     struct pool raises; /* of move_raise.c */
     /* move_give.c */
     struct give *give; /* the partition being given up */

@@ -330,6 +330,8 @@ void move_on_damage(struct core *core, struct slice key)
     struct partition *partition = view_partition(core, number);
     struct electorate electorate;
     view_electorate_key(core, key, 0, 0, &electorate);
+    if (core->move->damaged.count < DAMAGED_MAX)
+        map_put(&core->move->damaged, key, core);
     if (partition->mute || electorate.member_count < 2 || !view_owner(core, number, core->id))
         return; /* alone there is nobody to take it from: UNKNOWN until it is replaced */
     core_log(core, LOG_WARNING, "partition %u recovers from the other owners", number);
@@ -346,6 +348,7 @@ void move_recover_free(struct move *move)
     if (move->recover)
         free(move->recover->patients);
     free(move->recover);
+    map_free(&move->damaged);
     free(move->targets);
     free(move->approvals);
 }

@@ -135,6 +135,11 @@ void hold_differs(struct core *core, uint64_t sync, uint64_t handle, struct slic
 
 /* ---- strict: what nobody showed ---- */
 
+static void damaged_forget(struct core *core, struct slice key)
+{
+    map_remove(&core->move->damaged, key);
+}
+
 static void suspect_free(struct suspect *suspect)
 {
     blob_unref(&suspect->best);
@@ -149,6 +154,16 @@ void suspects_free(struct map *suspects)
     *suspects = (struct map){0};
 }
 
+/* Its copy is damaged, and no source gave a whole one: will none come? What was chosen, F sources
+ * show; but one whose own copy is damaged shows nothing, and says nothing either. Then, and where
+ * there are not F, all others must have been asked: who was not may have it. */
+static bool suspect_is_lost(const struct hold *hold, const struct suspect *suspect)
+{
+    unsigned others = hold->electorate.member_count - 1;
+    return (unsigned)__builtin_popcount(hold->sources) >= others ||
+           (hold->mode == HOLD_RECOVER && suspect->lacking >= hold->source_count);
+}
+
 static void drop_work(struct core *core, struct replica_work *work)
 {
     struct hold *hold = pool_get(&core->move->holds, work->handle);
@@ -156,12 +171,10 @@ static void drop_work(struct core *core, struct replica_work *work)
     struct record best = {0};
     if (!suspect)
         return;
+    if (!work->damaged || suspect_is_lost(hold, suspect))
+        damaged_forget(core, work->key);
     if (work->damaged) {
-        /* What was chosen, F sources show. Where there are not so many, who does not answer now may
-         * have it: then it stays UNKNOWN, and this node mute. */
-        unsigned others = hold->electorate.member_count - 1;
-        work->drop =
-            hold->mode == HOLD_RECOVER || (unsigned)__builtin_popcount(hold->sources) >= others;
+        work->drop = suspect_is_lost(hold, suspect);
         hold->failed = hold->failed || !work->drop;
         if (work->drop)
             core_log(core, LOG_ERROR, "\"%.*s\" was damaged, and no other owner has it",
@@ -195,13 +208,32 @@ static void drop_done(struct core *core, struct replica_work *work)
         hold_done(core, hold);
 }
 
+/* Keys whose own copy is known to be damaged are looked at whatever the sources said: had one of
+ * them been left damaged, the partition would have to recover again at once, for ever. */
+static void add_damaged(struct core *core, struct hold *hold)
+{
+    MAP_EACH(entry, &core->move->damaged)
+    {
+        struct slice key = map_key(entry);
+        if (hold->mode == HOLD_TAKE || view_partition_of(core, key) != hold->partition)
+            continue;
+        struct suspect *suspect = map_get(&hold->suspects, key);
+        if (!suspect) {
+            suspect = base_alloc(sizeof *suspect);
+            map_put(&hold->suspects, key, suspect);
+        }
+        suspect->damaged = true;
+    }
+}
+
 void hold_drop_suspects(struct core *core, struct hold *hold)
 {
+    add_damaged(core, hold);
     hold->suspects_open = 1;
     MAP_EACH(entry, &hold->suspects)
     {
         struct suspect *suspect = entry->value;
-        if (suspect->lacking < hold->source_count)
+        if (suspect->lacking < hold->source_count && !suspect->damaged)
             continue;
         hold->suspects_open++;
         replica_run(core, map_key(entry), drop_work, drop_done, hold->self, 0);
