@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "io/stores.h"
+#include "unmounted.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -74,8 +75,10 @@ static int check_label(const struct toystore_config *config, const char *store,
     if (label->format == 0)
         snprintf(error, error_size, "--data %s: the file CLUSTER in it is damaged", config->data);
     else if (label->format > DIRECTORY_FORMAT)
-        snprintf(error, error_size, "--data %s: made by a newer toystore (format %u)", config->data,
-                 label->format);
+        snprintf(
+            error, error_size,
+            "--data %s: made by a newer toystore, in format %u; this one reads up to format %d",
+            config->data, label->format, DIRECTORY_FORMAT);
     else if (strcmp(label->cluster, config->cluster) != 0)
         snprintf(error, error_size,
                  "--data %s belongs to the cluster \"%s\", not to \"%s\": see --cluster",
@@ -221,9 +224,13 @@ int directory_open(const struct toystore_config *config, const struct driver_opt
     }
     int status = 0;
     if (config->data != NULL && keeps) {
-        status = make_directory(config->data, error, error_size);
+        status = unmounted_check(config->data, error, error_size);
+        if (status == 0)
+            status = make_directory(config->data, error, error_size);
         if (status == 0)
             status = claim(config, ops->name, error, error_size);
+        if (status == 0)
+            unmounted_note(config->data);
     }
     if (status == 0)
         status = open_store(ops, config->data, callbacks, ret, error, error_size);

@@ -171,8 +171,10 @@ static void on_noted(struct core *core, const struct core_event *event, struct r
 static void note_start(struct core *core)
 {
     struct boot *boot = core->boot;
-    if (!boot->found_identity && boot->found_boot) {
-        core_stop(core, -EUCLEAN, "the data directory has lost the identity of its node");
+    if (!boot->found_identity && (boot->found_boot || core->config.store_repaired)) {
+        core_stop(core, -EUCLEAN,
+                  "the data directory has lost the identity of its node: empty it, to begin as a "
+                  "new member");
         return;
     }
     bool same_boot = boot->found_boot && strcmp(boot->boot_id, core->config.boot_id) == 0;

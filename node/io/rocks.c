@@ -57,8 +57,6 @@ static void make_options(struct rocks *rocks)
                                                   rocksdb_filterpolicy_create_bloom_full(10));
     rocksdb_options_t *options = rocks->options = rocksdb_options_create();
     rocksdb_options_set_block_based_table_factory(options, rocks->table);
-    rocksdb_options_set_create_if_missing(options, 1);
-    rocksdb_options_set_create_missing_column_families(options, 1);
     rocksdb_options_set_paranoid_checks(options, 1);
     rocksdb_options_set_write_buffer_size(options, MEMTABLE_SIZE);
     rocksdb_options_set_db_write_buffer_size(options, MEMTABLES_SIZE);
@@ -72,7 +70,8 @@ static void make_options(struct rocks *rocks)
      * to it failed, as happens on a full disk. */
     rocksdb_options_set_info_log_level(options, 5);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
-    /* A log cut off at its end is what a power loss leaves; damage elsewhere must be told. */
+    /* A log cut off at its end is what a power loss leaves. Whatever else is wrong in it is an
+     * error: the caller must know before it goes on with less (ROCKS_UP_TO_DAMAGE). */
     rocksdb_options_set_wal_recovery_mode(options,
                                           rocksdb_tolerate_corrupted_tail_records_recovery);
     rocks->read = rocksdb_readoptions_create();
@@ -109,11 +108,19 @@ static void close_db(struct rocks *rocks)
     rocks->db = NULL;
 }
 
-int rocks_open(struct rocks *rocks, const char *path, char *error, size_t error_size)
+int rocks_open(struct rocks *rocks, const char *path, enum rocks_open how, char *error,
+               size_t error_size)
 {
     *rocks = (struct rocks){.path = base_string(slice_str(path))};
     make_options(rocks);
+    rocksdb_options_set_create_if_missing(rocks->options, how == ROCKS_NEW);
+    rocksdb_options_set_create_missing_column_families(rocks->options, 1);
+    if (how == ROCKS_UP_TO_DAMAGE)
+        rocksdb_options_set_wal_recovery_mode(rocks->options, rocksdb_point_in_time_recovery);
     int status = open_db(rocks, error, error_size);
+    /* Opened again, it is there, or its disk is away: never an empty one in its place. */
+    rocksdb_options_set_create_if_missing(rocks->options, 0);
+    rocksdb_options_set_create_missing_column_families(rocks->options, 0);
     if (status < 0) {
         free_options(rocks);
         free(rocks->path);

@@ -27,7 +27,11 @@ struct rocks {
 };
 
 /* Errors as toystore_store_ops.open. */
-int rocks_open(struct rocks *rocks, const char *path, char *error, size_t error_size);
+/* ROCKS_NEW: where there is no database an empty one is made. ROCKS_UP_TO_DAMAGE: the log is read
+ * as far as it is whole, and what comes after is dropped. */
+enum rocks_open { ROCKS_NEW, ROCKS_OLD, ROCKS_UP_TO_DAMAGE };
+int rocks_open(struct rocks *rocks, const char *path, enum rocks_open how, char *error,
+               size_t error_size);
 void rocks_close(struct rocks *rocks);
 /* The database stays open from begin to end. -EIO: it could not be opened again after an error. */
 int rocks_read_begin(struct rocks *rocks);

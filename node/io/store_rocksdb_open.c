@@ -1,6 +1,7 @@
 /* store_rocksdb_open: opening, checking, sweeping and repairing the store on disk.
  *
  * Enters from node/directory.c; leaves to io/rocks.c and io/value_files.c. */
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,36 +10,70 @@
 #include "io/lock_file.h"
 #include "io/store_rocksdb.h"
 
-static int check_format(const char *directory, char *error, size_t error_size)
+/* *ret_known: the file is there, so the database was once complete. */
+static int check_format(const char *directory, bool *ret_known, char *error, size_t error_size)
 {
     char path[PATH_MAX], text[64];
     snprintf(path, sizeof path, "%s/FORMAT", directory);
     FILE *file = fopen(path, "re");
-    if (file != NULL) {
-        unsigned format = 0;
-        if (fgets(text, sizeof text, file) != NULL)
-            format = (unsigned)strtoul(text, NULL, 10);
-        fclose(file);
-        if (format > STORE_FORMAT)
-            snprintf(error, error_size, "%s is of format %u; this toystore reads up to %d",
-                     directory, format, STORE_FORMAT);
-        else if (format == 0)
-            snprintf(error, error_size, "%s is damaged", path);
-        return format == 0 ? -EUCLEAN : format > STORE_FORMAT ? -EPROTO : 0;
-    }
-    if (errno != ENOENT || (file = fopen(path, "wxe")) == NULL) {
+    *ret_known = file != NULL;
+    if (file == NULL && errno == ENOENT)
+        return 0;
+    if (file == NULL) {
         int status = -errno;
         snprintf(error, error_size, "%s: %s", path, strerror(errno));
         return status;
     }
-    bool failed = fprintf(file, "%d\n", STORE_FORMAT) < 0;
-    failed = fflush(file) != 0 || fsync(fileno(file)) < 0 || failed;
-    failed = fclose(file) != 0 || failed;
+    unsigned format = 0;
+    if (fgets(text, sizeof text, file) != NULL)
+        format = (unsigned)strtoul(text, NULL, 10);
+    fclose(file);
+    if (format > STORE_FORMAT)
+        snprintf(error, error_size,
+                 "%s was made by a newer toystore, in format %u; this one reads up to format %d",
+                 directory, format, STORE_FORMAT);
+    else if (format == 0)
+        snprintf(error, error_size, "%s is damaged", path);
+    return format == 0 ? -EBADMSG : format > STORE_FORMAT ? -EPROTO : 0;
+}
+
+/* Written last: what is there without it is a first start that did not come to its end. */
+static int write_format(const char *directory, char *error, size_t error_size)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/FORMAT", directory);
+    FILE *file = fopen(path, "wxe");
+    bool failed = file == NULL || fprintf(file, "%d\n", STORE_FORMAT) < 0;
+    if (file != NULL) {
+        failed = fflush(file) != 0 || fsync(fileno(file)) < 0 || failed;
+        failed = fclose(file) != 0 || failed;
+    }
     if (failed) {
         unlink(path);
         snprintf(error, error_size, "%s could not be written", path);
     }
     return failed ? -EIO : 0;
+}
+
+/* RocksDB takes a directory without CURRENT for a new one, and deletes what it finds there. */
+static int check_database(const char *path, char *error, size_t error_size)
+{
+    char current[PATH_MAX + 16];
+    snprintf(current, sizeof current, "%s/CURRENT", path);
+    if (access(current, F_OK) == 0)
+        return 0;
+    DIR *directory = opendir(path);
+    bool any = false;
+    for (struct dirent *item; directory != NULL && (item = readdir(directory)) != NULL;)
+        any = any || strncmp(item->d_name, "MANIFEST-", 9) == 0 || strstr(item->d_name, ".sst");
+    if (directory != NULL)
+        closedir(directory);
+    snprintf(error, error_size,
+             any ? "%s is missing"
+                 : "%s is missing, and all of the database with it; bring it back, or empty the "
+                   "directory to begin as a new member",
+             current);
+    return any ? -EUCLEAN : -ENODATA;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -74,12 +109,22 @@ static int sweep_files(struct rocksdb_store *self)
     return status;
 }
 
+static void close_parts(struct rocksdb_store *self)
+{
+    rocks_close(&self->rocks);
+    value_files_close(&self->files);
+}
+
 /* Opens what stands in `directory`, which is locked. */
-static int open_parts(struct rocksdb_store *self, const char *directory, char *error,
-                      size_t error_size)
+static int open_parts(struct rocksdb_store *self, const char *directory, enum rocks_open how,
+                      char *error, size_t error_size)
 {
     char path[PATH_MAX];
-    int status = check_format(directory, error, error_size);
+    bool known;
+    int status = check_format(directory, &known, error, error_size);
+    snprintf(path, sizeof path, "%s/db", directory);
+    if (status == 0 && known)
+        status = check_database(path, error, error_size);
     if (status < 0)
         return status;
     snprintf(path, sizeof path, "%s/values", directory);
@@ -89,16 +134,16 @@ static int open_parts(struct rocksdb_store *self, const char *directory, char *e
         return status;
     }
     snprintf(path, sizeof path, "%s/db", directory);
-    status = rocks_open(&self->rocks, path, error, error_size);
-    if (status < 0)
+    status = rocks_open(&self->rocks, path, known ? how : ROCKS_NEW, error, error_size);
+    if (status < 0) {
         value_files_close(&self->files);
+        return status;
+    }
+    if (!known)
+        status = write_format(directory, error, error_size);
+    if (status < 0)
+        close_parts(self);
     return status;
-}
-
-static void close_parts(struct rocksdb_store *self)
-{
-    rocks_close(&self->rocks);
-    value_files_close(&self->files);
 }
 
 static int take_lock(const char *directory, int *ret_fd, char *error, size_t error_size)
@@ -122,7 +167,7 @@ int rocksdb_store_open(const char *directory, char *error, size_t error_size,
     int status = take_lock(directory, &self->lock_fd, error, error_size);
     if (status < 0)
         goto free_self;
-    status = open_parts(self, directory, error, error_size);
+    status = open_parts(self, directory, ROCKS_OLD, error, error_size);
     if (status < 0)
         goto release_lock;
     status = sweep_files(self);
@@ -185,10 +230,15 @@ static int repair_locked(const char *directory, char *error, size_t error_size)
 {
     struct rocksdb_store self = {.lock_fd = -1};
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/db", directory);
-    int status = rocks_repair(path, error, error_size);
-    if (status == 0)
-        status = open_parts(&self, directory, error, error_size);
+    /* A torn end of the log is the usual damage, and all before it is good. RocksDB's repair is for
+     * the rest: it loses what is in the log alone when no table knows its family. */
+    int status = open_parts(&self, directory, ROCKS_UP_TO_DAMAGE, error, error_size);
+    if (status == -EUCLEAN) {
+        snprintf(path, sizeof path, "%s/db", directory);
+        status = rocks_repair(path, error, error_size);
+        if (status == 0)
+            status = open_parts(&self, directory, ROCKS_OLD, error, error_size);
+    }
     if (status < 0)
         return status;
     for (size_t space = 0; space < TOYSTORE_SPACES && status == 0; space++)
