@@ -30,6 +30,16 @@ for fault in "write 5" "sync 5" "write 28"; do
     ts 1 put large <"$work/value" || fail "$fault: large puts do not work again"
     ts 1 get large | cmp -s - "$work/value" || fail "$fault: get"
 done
+# A value that cannot be read is neither absent nor empty, and it is not damaged.
+echo "read 5" >"$FAULTS_FILE"
+ts 1 get large >"$work/got" 2>"$work/said"
+status=$?
+[ "$status" -ge 2 ] && [ ! -s "$work/got" ] && [ -s "$work/said" ] ||
+    fail "a get that cannot read: status $status, $(wc -c <"$work/got") bytes"
+healthy
+readable() { ts 1 get large >/dev/null; }
+wait_for 10 readable || fail "gets do not work again"
+ts 1 get large | cmp -s - "$work/value" || fail "get after failing reads"
 kill_node 1
 start_failing 1
 wait_for 20 settled 1 1 || die "node 1 does not come back"
@@ -55,3 +65,11 @@ holds_all() {
     done
 }
 wait_for 30 holds_all || fail "node 1 does not catch up"
+
+# One of three that cannot read: the others' copies are as good.
+ts 2 put large2 <"$work/value" || fail "large put"
+echo "read 5" >"$FAULTS_FILE"
+ts 1 get large2 | cmp -s - "$work/value" || fail "a get at a node that cannot read"
+check_keys 1 meanwhile 20
+healthy
+wait_for 20 settled 1 3 || fail "node 1 is not well again"

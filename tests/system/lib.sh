@@ -16,6 +16,7 @@ ip link set lo up
 
 PATH=$BUILD/node:$BUILD/fs:$BUILD/fs/cli:$PATH
 work=$(mktemp -d "${TMPDIR:-/tmp}/toystore-test.XXXXXX")
+export XDG_STATE_HOME=$work/state # notes of where data directories were mounted
 declare -A pid_of=() within=() # within[NODE or mount]: what runs its process somewhere else
 failures=0
 
