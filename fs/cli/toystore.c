@@ -410,6 +410,7 @@ static const struct command {
     {"remove", run_remove, 1, 1, "NODE [--force] [--accept-loss] [--no-wait]",
      "others take what a member had"},
     {"repair", run_repair, 0, 0, "", "compare all replicas, read all copies, mend what differs"},
+    {"collect", run_report, 0, 0, "", "collect all tombstones now"},
 };
 
 static void usage(FILE *out)

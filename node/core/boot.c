@@ -154,6 +154,7 @@ static void start_modules(struct core *core)
     lead_start(core);
     hints_start(core);
     entropy_start(core);
+    collect_start(core);
 }
 
 /* ---- step 3: note this start ---- */
@@ -345,6 +346,8 @@ static bool restore_pair(struct core *core, struct slice key, struct slice value
         scrub_restore(core, value);
     else if (has_prefix(key, "session/"))
         replica_restore_session(core, key);
+    else if (has_prefix(key, "grave/"))
+        grave_restore(core, key, value);
     return true;
 }
 

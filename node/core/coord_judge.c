@@ -113,13 +113,26 @@ static bool named(const struct judge_put *put, const struct op_id *op)
     return false;
 }
 
+/* PROTOCOL 8: of the base's covers those of an older era than the partition was collected in are
+ * left out: what they cover is nowhere any more. */
+static void cover_base(struct arena *arena, const struct version *base, const struct judge_put *put,
+                       struct version *version)
+{
+    struct cover *kept = arena_alloc(arena, (base->cover_count + 1) * sizeof *kept);
+    size_t count = 0;
+    for (size_t i = 0; i < base->cover_count; i++)
+        if (era_compare(base->covers[i].era, put->collected) >= 0)
+            kept[count++] = base->covers[i];
+    covers_add(arena, version, kept, count);
+}
+
 /* PROTOCOL 2: the base's covers, the sloppy puts that the caller named, and their covers. A put
  * with a condition also names all visible sloppy tombstones. */
 static void cover_named(struct arena *arena, const struct record *base, const struct judge_put *put,
                         struct version *version)
 {
     if (base->has_register)
-        covers_add(arena, version, base->reg.version.covers, base->reg.version.cover_count);
+        cover_base(arena, &base->reg.version, put, version);
     if (put->condition == TOYSTORE_ALWAYS)
         return;
     for (size_t i = 0; i < base->sloppy_count; i++) {
@@ -128,7 +141,11 @@ static void cover_named(struct arena *arena, const struct record *base, const st
         if (!buried && !(put->condition == TOYSTORE_IF_MATCH && named(put, &sloppy->op)))
             continue;
         covers_add_one(arena, version, &sloppy->op, put->era);
-        covers_add(arena, version, sloppy->covers, sloppy->cover_count);
+        for (size_t at = 0; at < sloppy->cover_count; at++) {
+            struct op_id op = {sloppy->covers[at].session, sloppy->covers[at].sequence};
+            /* In this era: it is needed as long as the one that it came with is on any disk. */
+            covers_add_one(arena, version, &op, put->era);
+        }
     }
 }
 
@@ -276,4 +293,11 @@ void judge(struct arena *arena, const struct record *base, const struct judge_pu
     ret->created = record_absent(&seen) && ret->record.reg.version.kind != TOYSTORE_TOMBSTONE;
     cover_named(arena, &seen, put, &ret->record.reg.version);
     chain(arena, base, put, TOYSTORE_OK, &ret->record);
+    /* Without its cover, a sloppy put that was replaced is not known again when it is tried once
+     * more: its op is of an older era, and refused as such. */
+    size_t covered = base->has_register ? base->reg.version.cover_count : 0;
+    for (size_t i = 0; i < covered; i++)
+        if (era_compare(base->reg.version.covers[i].era, put->collected) < 0 &&
+            era_compare(ret->record.reg.born, put->collected) < 0)
+            ret->record.reg.born = put->collected;
 }

@@ -16,9 +16,10 @@ struct judge_put {
     enum toystore_kind kind;
     struct toystore_attributes attributes;
     struct slice value, extra;
-    node_id node;   /* the coordinator, for display */
-    struct era era; /* of the coordinator's view */
-    bool forgetful; /* a deliberately broken build: recent is not looked at */
+    node_id node;         /* the coordinator, for display */
+    struct era era;       /* of the coordinator's view */
+    struct era collected; /* what covers of an older era cover has left all disks (PROTOCOL 8) */
+    bool forgetful;       /* a deliberately broken build: recent is not looked at */
 };
 
 enum verdict {

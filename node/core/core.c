@@ -26,6 +26,8 @@ struct core *core_new(const struct core_config *config)
     core->entropy = entropy_new();
     core->lead = lead_new(core);
     core->move = move_new(core);
+    core->graves = graves_new();
+    core->collect = collect_new();
     core->reports = reports_new();
     return core;
 }
@@ -36,6 +38,8 @@ void core_free(struct core *core)
         return;
     boot_free(core);
     reports_free(core->reports);
+    collect_free(core->collect);
+    graves_free(core->graves);
     move_free(core->move);
     lead_free(core->lead);
     entropy_free(core->entropy);
@@ -231,6 +235,7 @@ static bool needs_store(enum wire_method method)
     case METHOD_TREE:
     case METHOD_FETCH:
     case METHOD_RAISE:
+    case METHOD_COLLECT:
     case METHOD_REPAIR:
     case METHOD_SYNC:
     case METHOD_ROOM:
@@ -271,6 +276,9 @@ void core_dispatch(struct core *core, const struct rpc_request *request)
         break;
     case METHOD_RAISE:
         move_handle_raise(core, request);
+        break;
+    case METHOD_COLLECT:
+        collect_handle(core, request);
         break;
     case METHOD_REPAIR:
         coord_repair_handle(core, request);

@@ -194,6 +194,7 @@ struct core_config {
         read_quorum_given; /* then requests default to them, not to the cluster */
     bool strict_quorum;
     uint32_t handoff_interval_ms, probe_interval_ms;
+    uint32_t collect_min; /* tombstones of a partition that are collected unasked; 0: as usual */
     char seeds[TOYSTORE_SEEDS_MAX][300]; /* "HOST[:PORT]", without this node itself */
     unsigned seed_count;
     char boot_id[40];     /* the kernel's, or whatever changes when unsynced writes may be gone */

@@ -5,10 +5,12 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "base/pool.h"
+#include "core/collect.h"
 #include "core/coord.h"
 #include "core/core.h"
 #include "core/disk.h"
 #include "core/entropy.h"
+#include "core/grave.h"
 #include "core/hint.h"
 #include "core/lead.h"
 #include "core/limits.h"
@@ -58,6 +60,8 @@ struct core {
     struct entropy *entropy;
     struct lead *lead;
     struct move *move;
+    struct graves *graves;
+    struct collect *collect;
     struct reports *reports;
 };
 

@@ -51,6 +51,8 @@ static void take_record(struct core *core, struct replica_work *work, struct ent
         return; /* the key recovers by a move */
     if (key->theirs.size > 0 && record_decode(&work->arena, key->theirs, &theirs) != 0)
         return;
+    if (replica_gone(core, key->partition, work, &theirs))
+        return;
     key->status = replica_store(work, &view_partition(core, key->partition)->promised, &theirs,
                                 key->theirs_settled, true);
     if (work->entry.settled)

@@ -6,6 +6,7 @@
 
 #include "core/key.h"
 #include "core/move_hold.h"
+#include "core/replica_priv.h"
 
 static void take_end(struct core *core, struct take *take)
 {
@@ -85,6 +86,8 @@ static void take_work(struct core *core, struct replica_work *work)
     if (hold->mode != HOLD_TAKE && work->damaged && take->theirs.size == 0)
         suspect_add(hold, take, &(struct ballot){0}, &theirs);
     if (take->theirs.size == 0)
+        return;
+    if (replica_gone(core, hold->partition, work, &theirs))
         return;
     struct ballot promised = view_partition(core, hold->partition)->promised;
     if (hold->mode != HOLD_TAKE) {

@@ -192,6 +192,7 @@ static void replica_work(struct core *core, struct replica_op *op)
 {
     struct replica_work *work = &op->work;
     op->before = work->entry.record;
+    replica_grave_before(op);
     op->work_fn(core, work);
     replica_collect(core, op);
     if (work->batch.count == 0 && !work->durable) {

@@ -78,7 +78,32 @@ static void collect_digests(struct replica_op *op, struct slice record)
         op->digest_after = tree_digest(key, record);
 }
 
-static void collect_write(const struct core *core, struct replica_op *op)
+/* Before work changes it. What is not decoded is looked at only when it is written to. */
+void replica_grave_before(struct replica_op *op)
+{
+    const struct replica_work *work = &op->work;
+    op->promised_before = work->entry.promised;
+    if (op->depth == REPLICA_DECODED)
+        op->grave_before = grave_of(work->key, &op->promised_before, &work->record);
+    op->grave_after = op->grave_before;
+}
+
+static void collect_grave(struct core *core, struct replica_op *op, const struct entry *entry)
+{
+    struct replica_work *work = &op->work;
+    static const struct record none;
+    if (op->depth == REPLICA_RAW)
+        op->grave_before = grave_of_bytes(work->key, &op->promised_before, op->before);
+    if (work->drop)
+        op->grave_after = grave_of(work->key, &entry->promised, &none);
+    else if (op->depth == REPLICA_RAW)
+        op->grave_after = grave_of_bytes(work->key, &entry->promised, entry->record);
+    else
+        op->grave_after = grave_of(work->key, &entry->promised, &work->record);
+    grave_write(core, work->key, &op->grave_before, &op->grave_after, &work->batch);
+}
+
+static void collect_write(struct core *core, struct replica_op *op)
 {
     struct replica_work *work = &op->work;
     struct buf encoded = {0};
@@ -95,6 +120,7 @@ static void collect_write(const struct core *core, struct replica_op *op)
         }
     }
     collect_entry(core, op, &entry);
+    collect_grave(core, op, &entry);
     /* a promise alone leaves the digest and the index as they are */
     if (op->was_damaged || !slice_equal(entry.record, op->before)) {
         collect_digests(op, entry.record);
@@ -136,9 +162,11 @@ static void tree_change(struct core *core, const struct replica_op *op,
 void replica_tree_follow(struct core *core, const struct replica_op *op)
 {
     tree_change(core, op, op->had ? &op->digest_before : NULL, op->has ? &op->digest_after : NULL);
+    grave_follow(core, op->work.key, &op->grave_before, &op->grave_after);
 }
 
 void replica_tree_undo(struct core *core, const struct replica_op *op)
 {
     tree_change(core, op, op->has ? &op->digest_after : NULL, op->had ? &op->digest_before : NULL);
+    grave_follow(core, op->work.key, &op->grave_after, &op->grave_before);
 }

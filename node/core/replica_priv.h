@@ -29,6 +29,8 @@ struct replica_op {
     bool had, has;            /* a digest before, after */
     bool digest_changed;      /* or the mark of damage was made or taken back */
     struct hash128 token_id, digest_before, digest_after;
+    struct ballot promised_before;
+    struct grave grave_before, grave_after; /* what the index of graves says of the key */
 };
 
 struct replica {
@@ -50,6 +52,7 @@ void replica_run_raw(struct core *core, struct slice key, replica_work_fn *work,
                      replica_work_fn *done, uint64_t handle, uint64_t index);
 
 /* replica_commit.c: the writes that belong to what work has decided. */
+void replica_grave_before(struct replica_op *op);
 void replica_collect(struct core *core, struct replica_op *op);
 void replica_tree_follow(struct core *core, const struct replica_op *op);
 void replica_tree_undo(struct core *core, const struct replica_op *op);
@@ -66,6 +69,14 @@ void replica_settled(struct replica_work *work, const struct ballot *ballot);
 /* PROTOCOL 8: `bytes` are the record's, canonical, and lie in `in`; for REPLICA_RAW. */
 enum toystore_status replica_immutable(struct replica_work *work, struct slice bytes,
                                        struct blob *in);
+
+/* What others show was collected, and nothing is here: it is not taken any more (PROTOCOL 8). */
+static inline bool replica_gone(struct core *core, uint32_t partition,
+                                const struct replica_work *work, const struct record *incoming)
+{
+    return !work->damaged && work->entry.record.size == 0 &&
+           grave_collected(core, partition, incoming);
+}
 
 /* replica_session.c */
 /* Stored under .toystore/sessions/: the session is refused from now on. */

@@ -19,6 +19,8 @@ static enum toystore_status transfer_one(struct core *core, struct replica_reque
         return TOYSTORE_INVALID;
     if (work->damaged)
         return TOYSTORE_UNKNOWN;
+    if (replica_gone(core, request->partition, work, &incoming))
+        return TOYSTORE_OK;
     return replica_store(work, &view_partition(core, request->partition)->promised, &incoming,
                          item->settled || BROKEN(core, promise_ignored),
                          replica_from_owner(core, item->key, request->from));

@@ -189,6 +189,7 @@ static void report_status(struct core *core, struct json *json)
     json_u64(json, "repair_lag_ms", repair.lag_us / 1000);
     json_u64(json, "scrub_permille", repair.permille);
     report_movements(core, json);
+    collect_report(core, json);
     json_close(json, '}');
 }
 
@@ -314,6 +315,10 @@ void report_handle(struct core *core, const struct rpc_request *request)
         return;
     }
     struct buf out = {0};
+    if (slice_equal(ask.what, slice_str("collect"))) {
+        collect_asked(core);
+        ask.what = slice_str("status");
+    }
     if (core_report(core, ask.what, ask.argument, &out))
         RPC_REPLY(core, &request->origin, report_reply,
                   {.status = TOYSTORE_OK, .json = buf_slice(&out)});

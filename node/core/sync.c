@@ -380,6 +380,7 @@ static void root_answered(struct core *core, uint64_t handle, uint64_t index,
     }
     if (!sync_admits(core, sync, reply.status, &reply.view))
         return;
+    collect_heard(core, sync->partition, reply.collected);
     struct cursor cursor = cursor_of(reply.items.items);
     for (uint32_t i = 0; i < TREE_BUCKETS; i++) {
         struct hash128 theirs, ours = tree_bucket(core, sync->partition, i);

@@ -110,6 +110,8 @@ static void restore_partition(struct core *core, struct slice name, struct slice
     struct cursor cursor = cursor_of(value);
     bool ok = wire_get_U32(&cursor, &read.epoch) && wire_get_BALLOT(&cursor, &read.promised) &&
               wire_get_BOOL(&cursor, &read.mute) && wire_get_ERA(&cursor, &read.held);
+    if (ok && cursor.at != cursor.end) /* an older toystore never collected */
+        ok = wire_get_ERA(&cursor, &read.collected);
     if (number >= core->views->partition_count || !ok) {
         core_log(core, LOG_ERROR, "partition %u in the data directory cannot be read", number);
         return;
@@ -142,6 +144,7 @@ void view_save_partition(struct core *core, uint32_t number, struct batch *batch
     wire_put_BALLOT(&value, partition->promised);
     wire_put_BOOL(&value, partition->mute && !slot->speaks_coming);
     wire_put_ERA(&value, slot->held_coming);
+    wire_put_ERA(&value, partition->collected);
     batch_put_blob(batch, TOYSTORE_META, slice_str(name), buf_take(&value));
 }
 

@@ -12,6 +12,7 @@ struct partition {
     struct ballot promised; /* for all keys of it at once; committed */
     bool mute;              /* forgot something here, until it has recovered: see view_mute */
     struct era held;        /* the newest era in which it has taken it (PROTOCOL 7); fsynced */
+    struct era collected;   /* tombstones of older eras were collected (PROTOCOL 8) */
 };
 
 /* Is this node an owner that has forgotten something of the partition? What it had when it was an

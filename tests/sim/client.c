@@ -150,7 +150,9 @@ static void begin(struct sim *sim, unsigned index, struct sim_node *node)
     struct client *client = &sim->clients->client[index];
     struct operation *op = operation_new(sim, index, (unsigned)between(sim, 0, sim->plan.keys - 1));
     uint64_t kind = between(sim, 0, 99);
-    op->kind = kind < 40 ? OPERATION_GET : kind < 88 ? OPERATION_PUT : OPERATION_DELETE;
+    op->kind = kind < 40                        ? OPERATION_GET
+               : kind < 100 - sim->plan.deletes ? OPERATION_PUT
+                                                : OPERATION_DELETE;
     if (!sim->plan.strict && chance(sim, 300))
         op->strict = true;
     if (op->kind == OPERATION_PUT)

@@ -33,6 +33,7 @@ void node_init(struct sim *sim, unsigned index, bool storing, unsigned seed_of)
     config->strict_quorum = sim->plan.strict;
     config->handoff_interval_ms = sim->plan.handoff_interval_ms;
     config->probe_interval_ms = sim->plan.probe_interval_ms;
+    config->collect_min = sim->plan.collect_min;
     config->log_level = sim->print ? 3 : 0;
     config->broken = sim->broken;
     if (seed_of != index) {

@@ -82,6 +82,31 @@ static void draw_splits(struct sim *sim, struct plan *plan)
     plan->weights[FAULT_PAUSE] = 10;
 }
 
+/* Keys that are mostly gone, and time for their tombstones to be collected. */
+static void draw_deletes(struct sim *sim, struct plan *plan)
+{
+    plan->deletes = (unsigned)draw(sim, 20, 45);
+    plan->keys = (unsigned)draw(sim, 1, 3);
+    plan->clients = (unsigned)draw(sim, 2, 4);
+    plan->think_us = draw(sim, 100, 900) * MS;
+    plan->calls = (unsigned)draw(sim, 60, 250);
+    plan->safety_us = draw(sim, 15, 40) * SECOND;
+    plan->fault_every_us = chance(sim, 200) ? 0 : draw(sim, 500, 4000) * MS;
+    plan->handoff_interval_ms = 200;
+    if (chance(sim, 500))
+        return;
+    /* Collections meet puts that are under way. */
+    plan->keys = 1;
+    plan->partitions = 1;
+    plan->clients = (unsigned)draw(sim, 3, CLIENTS_MAX);
+    plan->think_us = draw(sim, 50, 400) * MS;
+    plan->calls = (unsigned)draw(sim, 200, 600);
+    plan->delay_low_us = 1 * MS;
+    plan->delay_high_us = draw(sim, 5, 40) * MS;
+    plan->spike_chance = (unsigned)draw(sim, 5, 40);
+    plan->strict = true;
+}
+
 void plan_draw(struct sim *sim)
 {
     struct plan *plan = &sim->plan;
@@ -104,6 +129,10 @@ void plan_draw(struct sim *sim)
         draw_moves(sim, plan);
     else if (chance(sim, 150))
         draw_splits(sim, plan);
+    plan->collect_min = chance(sim, 500) ? 1 : 0; /* drawn last: older seeds stay what they were */
+    plan->deletes = 12;
+    if (plan->collect_min != 0 && chance(sim, 400))
+        draw_deletes(sim, plan);
     if (sim->sloppy)
         plan->strict = false;
 }
@@ -112,13 +141,13 @@ void plan_print(const struct sim *sim)
 {
     const struct plan *plan = &sim->plan;
     printf("seed %llu: N=%u W=%u R=%u Q=%u, %u storing + %u joining + %u gateways, %u clients on "
-           "%u keys, %u calls, %s%s%s\n  delay to %llu us, spikes %u, faults every %llu ms:",
+           "%u keys, %u calls, %s%s%s%s\n  delay to %llu us, spikes %u, faults every %llu ms:",
            (unsigned long long)sim->seed, plan->replicas, plan->write_quorum, plan->read_quorum,
            plan->partitions, plan->storing, plan->joining, plan->gateways, plan->clients,
            plan->keys, plan->calls, plan->strict ? "strict" : "sloppy",
            plan->calm_start ? ", calm start" : "", plan->total_loss ? ", total loss" : "",
-           (unsigned long long)plan->delay_high_us, plan->spike_chance,
-           (unsigned long long)(plan->fault_every_us / MS));
+           plan->collect_min ? ", collects" : "", (unsigned long long)plan->delay_high_us,
+           plan->spike_chance, (unsigned long long)(plan->fault_every_us / MS));
     for (unsigned i = 0; i < FAULT_COUNT; i++)
         if (plan->weights[i] != 0)
             printf(" %s*%u", fault_names[i], plan->weights[i]);

@@ -55,6 +55,8 @@ struct plan {
     uint64_t safety_us;      /* how long faults go on */
     uint64_t think_us;       /* mean pause of a client */
     uint32_t probe_interval_ms, handoff_interval_ms;
+    uint32_t collect_min; /* tombstones of a partition that are collected unasked */
+    unsigned deletes;     /* operations in a hundred that delete */
 };
 
 struct sim;

@@ -114,6 +114,13 @@ void move_on_damage(struct core *core, struct slice key)
     world.damages++;
 }
 
+void collect_heard(struct core *core, uint32_t partition, struct era era)
+{
+    (void)core;
+    (void)partition;
+    (void)era;
+}
+
 #ifndef TEST_HINTS
 void hint_add(struct core *core, struct batch *batch, node_id owner, struct slice key)
 {
@@ -262,6 +269,7 @@ static void world_open(unsigned owners)
         core->config.storing = true;
         core->replica = replica_new(core);
         core->trees = trees_new();
+        core->graves = graves_new();
         trees_size(core, PARTITIONS);
     }
 }
@@ -273,6 +281,7 @@ static void world_close(void)
     for (node_id id = 1; id <= CORES; id++) {
         replica_free(world.cores[id].replica);
         trees_free(world.cores[id].trees);
+        graves_free(world.cores[id].graves);
         heap_free(&world.cores[id].timers);
     }
     blob_unref(&world.last_frame);

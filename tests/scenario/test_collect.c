@@ -1,0 +1,153 @@
+/* Collection of tombstones, as PROTOCOL 8 tells it. */
+#include <stdio.h>
+
+#include "cluster.h"
+
+enum { KEYS = 12 };
+
+static const char *key_of(unsigned i)
+{
+    static char key[16];
+    snprintf(key, sizeof key, "k%u", i);
+    return key;
+}
+
+static enum toystore_status delete_key(unsigned node, const char *key)
+{
+    struct toystore_request request = {
+        .type = TOYSTORE_PUT, .key = bytes_text(key), .change = TOYSTORE_DELETE};
+    return cluster_call(node, &request)->status;
+}
+
+/* Collected as soon as there is one. */
+static void collect_at_once(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        cluster_core(i)->config.collect_min = 1;
+}
+
+static void start(unsigned count)
+{
+    cluster_start(count);
+    collect_at_once(count);
+}
+
+static unsigned kept(unsigned node)
+{
+    struct entry entry;
+    struct record record;
+    unsigned count = 0;
+    for (unsigned i = 0; i < KEYS; i++)
+        count += cluster_stored(node, key_of(i), &entry, &record);
+    return count;
+}
+
+static void put_and_delete_all(unsigned node)
+{
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(cluster_put(node, key_of(i), "here"), TOYSTORE_OK);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(delete_key(node, key_of(i)), TOYSTORE_OK);
+}
+
+static bool status_says(unsigned node, const char *words)
+{
+    struct buf out = {0};
+    core_report(cluster_core(node), slice_str("status"), slice_of(NULL, 0), &out);
+    buf_append(&out, "", 1);
+    bool found = strstr((const char *)out.blob->data, words) != NULL;
+    buf_free(&out);
+    return found;
+}
+
+static void deleted_keys_leave_all_disks(void **state)
+{
+    (void)state;
+    start(3);
+    put_and_delete_all(0);
+    assert_int_equal(kept(0), KEYS);
+    assert_false(status_says(0, "\"tombstones\": 0"));
+    cluster_run_ms(6000);
+    for (unsigned node = 0; node < 3; node++)
+        assert_int_equal(kept(node), 0);
+    assert_true(status_says(0, "\"tombstones\": 0"));
+    assert_int_equal(cluster_get(1, key_of(0))->status, TOYSTORE_NOT_FOUND);
+    struct toystore_request put = put_request_of(key_of(0), "new");
+    put.condition = TOYSTORE_IF_ABSENT;
+    assert_int_equal(cluster_call(2, &put)->status, TOYSTORE_OK);
+    assert_true(shows(cluster_get(0, key_of(0)), "new"));
+    cluster_stop();
+}
+
+static void a_node_alone_collects_too(void **state)
+{
+    (void)state;
+    start(1);
+    put_and_delete_all(0);
+    cluster_run_ms(5000);
+    assert_int_equal(kept(0), 0);
+    cluster_stop();
+}
+
+static void few_tombstones_wait_until_they_outweigh(void **state)
+{
+    (void)state;
+    cluster_start(3);
+    put_and_delete_all(0);
+    cluster_run_ms(5000);
+    assert_int_equal(kept(1), KEYS);
+    cluster_stop();
+}
+
+/* The member that is away has the value still: were the tombstones gone, it would bring it back. */
+static void a_silent_member_blocks_it_and_brings_nothing_back(void **state)
+{
+    (void)state;
+    start(3);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(cluster_put(0, key_of(i), "here"), TOYSTORE_OK);
+    cluster_run_ms(500);
+    cluster_kill(2);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(delete_key(0, key_of(i)), TOYSTORE_OK);
+    cluster_run_ms(10000);
+    assert_int_equal(kept(0), KEYS);
+    assert_false(status_says(0, "\"tombstones_wait_for\": []"));
+    cluster_restart(2);
+    collect_at_once(3);
+    cluster_run_ms(15000);
+    for (unsigned node = 0; node < 3; node++)
+        assert_int_equal(kept(node), 0);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(cluster_get(2, key_of(i))->status, TOYSTORE_NOT_FOUND);
+    cluster_stop();
+}
+
+static void a_kill_in_the_middle_is_made_good(void **state)
+{
+    (void)state;
+    for (unsigned at = 0; at < 12; at++) {
+        start(3);
+        put_and_delete_all(0);
+        cluster_run_ms(200 + 60 * at);
+        cluster_kill(at % 3);
+        cluster_restart(at % 3);
+        collect_at_once(3);
+        cluster_run_ms(15000);
+        for (unsigned node = 0; node < 3; node++)
+            assert_int_equal(kept(node), 0);
+        cluster_stop();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(deleted_keys_leave_all_disks),
+        cmocka_unit_test(a_node_alone_collects_too),
+        cmocka_unit_test(few_tombstones_wait_until_they_outweigh),
+        cmocka_unit_test(a_silent_member_blocks_it_and_brings_nothing_back),
+        cmocka_unit_test(a_kill_in_the_middle_is_made_good),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
