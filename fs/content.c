@@ -219,6 +219,7 @@ void content_load(struct content *content, const struct seen *seen,
     content->file = seen->file;
     content->name_op = seen->op;
     content->record_op = seen->record_op;
+    content->version_ns = seen->at_ns;
     content->base.attributes = seen->attributes;
     blob_unref(&content->extra);
     content->extra = blob_ref(seen->extra);

@@ -1,5 +1,5 @@
 /* fs: making, draining and freeing a file system; lookup and forget. */
-#include "fs_priv.h"
+#include "reclaim.h"
 
 #include <stdlib.h>
 
@@ -14,6 +14,7 @@ struct fs *fs_new(const struct fs_config *config)
     pool_init(&fs->handles, sizeof(struct handle), HANDLES_MAX);
     list_init(&fs->dirs);
     list_init(&fs->contents);
+    list_init(&fs->garbage);
     list_init(&fs->valued);
     list_init(&fs->send_queue);
     list_init(&fs->room_waiters);
@@ -49,8 +50,9 @@ static void drained_one(void *arg, int error)
     (void)error; /* it was logged where it happened */
     if (--drain->pending > 0)
         return;
-    drain->done(drain->arg);
+    struct drain drained = *drain;
     free(drain);
+    reclaim_finish(drained.fs, drained.done, drained.arg);
 }
 
 void fs_drain(struct fs *fs, void (*done)(void *arg), void *arg)
@@ -85,6 +87,7 @@ void fs_free(struct fs *fs)
         node_hold(node);
         node_release(node);
     }
+    reclaim_free(fs);
     parents_free(fs);
     map_free(&fs->by_key);
     pool_free(&fs->handles);

@@ -3,7 +3,7 @@
  * Making is if-absent, burying is if-match on the version that was seen: one winner, always.
  *
  * Enters from ops.c; leaves to look.c and submit.c. */
-#include "fs_priv.h"
+#include "reclaim.h"
 
 #include <stdlib.h>
 
@@ -146,21 +146,6 @@ void fs_gone(struct fs *fs, struct slice key, const struct toystore_op *file)
     }
 }
 
-static void record_buried(void *arg, const struct toystore_result *result)
-{
-    (void)arg;
-    (void)result; /* a file record without a name is found by what looks after file records */
-}
-
-void fs_bury_record(struct fs *fs, const struct toystore_op *file)
-{
-    struct file_key key;
-    file_record_key(&key, file);
-    struct toystore_request request = {
-        .type = TOYSTORE_PUT, .key = bytes_of(file_key_slice(&key)), .change = TOYSTORE_DELETE};
-    fs_submit(fs, &request, record_buried, NULL);
-}
-
 static void bury(struct burying *burying);
 static void bury_look(struct burying *burying);
 
@@ -178,7 +163,7 @@ static void buried(void *arg, const struct toystore_result *result)
     }
     fs_gone(fs, burying->key, &burying->seen.file);
     if (burying->seen.kind == TOYSTORE_REFERENCE)
-        fs_bury_record(fs, &burying->seen.file);
+        reclaim_file(fs, &burying->seen.file);
     parent_touch(fs, burying->key);
     bury_end(burying, 0);
 }

@@ -114,6 +114,7 @@ struct content {
     size_t frozen; /* first entries of the log: in the publication under way */
     uint64_t timer;
     int failed;          /* a chunk could not be stored: the next to ask is told */
+    uint64_t version_ns; /* when the version that it is based on was the newest; see reclaim.c */
     struct list waiters; /* of publications */
 };
 
@@ -138,7 +139,7 @@ struct fs {
     struct node *root;
     struct map by_key;
     struct map parents; /* directories with news of their entries, by key (parent.c) */
-    struct list dirs;    /* that are open */
+    struct list dirs;   /* that are open */
     struct list contents;
     struct list valued;
     size_t valued_bytes;
@@ -149,6 +150,12 @@ struct fs {
     struct list room_waiters;
     struct list cache; /* stored segments with data, oldest first */
     size_t cached_bytes;
+    struct list garbage;          /* of reclaim.c: chunks to be deleted, oldest first */
+    unsigned reclaiming, burials; /* deletions under way; files whose names are looked at */
+    bool reclaim_now;             /* nobody else reads: no delay */
+    uint64_t reclaim_timer;
+    void (*reclaim_done)(void *arg);
+    void *reclaim_arg;
     bool draining;
     void (*drained)(void *arg);
     void *drained_arg;
@@ -248,7 +255,6 @@ bool moves_find(struct slice moves, const struct toystore_op *file, struct slice
 /* ---- fs_names.c ---- */
 /* The file is not at this name any more; handles that are open on it keep it to themselves. */
 void fs_gone(struct fs *fs, struct slice key, const struct toystore_op *file);
-void fs_bury_record(struct fs *fs, const struct toystore_op *file);
 
 /* ---- fs_dir.c ---- */
 void dir_free(struct dir *dir);

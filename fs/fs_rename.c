@@ -5,7 +5,7 @@
  * A directory is answered EXDEV, which mv and the like take for "copy it".
  *
  * Enters from ops.c; leaves to look.c and submit.c. */
-#include "fs_priv.h"
+#include "reclaim.h"
 
 #include <stdlib.h>
 
@@ -69,7 +69,7 @@ static void moved_here(struct renaming *renaming)
             content->name_op = renaming->linked;
     }
     if (renaming->target.kind == TOYSTORE_REFERENCE)
-        fs_bury_record(fs, &renaming->target.file);
+        reclaim_file(fs, &renaming->target.file);
     parent_touch(fs, renaming->from);
     parent_touch(fs, renaming->to);
     parent_check(fs, renaming->to);

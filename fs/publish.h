@@ -19,6 +19,7 @@ struct publication {
     bool was_born;
     enum toystore_kind kind;      /* of the name that is being put */
     bool name_pending;            /* the content is a record's, but the name does not say so yet */
+    bool replaces;                /* the put of the record under way replaces the base's */
     bool record_put;              /* a record made from `made_from` was put by this publication */
     struct toystore_op made_from; /* see file_record.h */
     struct toystore_op stale_record; /* a record that is ours to replace, if the name agrees */

@@ -6,6 +6,7 @@
  * a record made from the version that the name still shows is built upon, any other is stale and
  * replaced; so whoever puts the reference, the record behind it has the changes of both. */
 #include "publish.h"
+#include "reclaim.h"
 
 #include "base/hash.h"
 
@@ -165,6 +166,18 @@ static void store_pages(struct publication *publication)
 
 static void got_rival(void *arg, const struct toystore_result *result);
 
+/* The base is what the record held that this put was conditional on. */
+static void reclaim(struct publication *publication)
+{
+    struct content *content = publication->content;
+    const struct extents *target = &publication->target.extents;
+    bool paged = target->count > RECORD_EXTENTS_MAX;
+    struct named_pieces old = {&content->base.extents, content->pages, content->page_count};
+    struct named_pieces now = {target, publication->pages, paged ? publication->page_count : 0};
+    content->version_ns = content->fs->face.now_ns(content->fs->face.arg);
+    reclaim_replaced(content->fs, &content->file, &old, &now);
+}
+
 static void record_put(void *arg, const struct toystore_result *result)
 {
     struct publication *publication = arg;
@@ -183,6 +196,8 @@ static void record_put(void *arg, const struct toystore_result *result)
         return;
     }
     content->record_op = result->op;
+    if (publication->replaces && !result->sloppy)
+        reclaim(publication);
     if (content->reference && !publication->name_pending) {
         publication_end(publication, 0);
         return;
@@ -234,12 +249,15 @@ void publication_put_record(struct publication *publication)
     struct file_key key;
     file_record_key(&key, &content->file);
     bool known = !op_none(&content->record_op);
+    publication->replaces = known && content->reference;
     struct toystore_request request = {
         .type = TOYSTORE_PUT,
         .key = bytes_of(file_key_slice(&key)),
         .condition = TOYSTORE_IF_MATCH,
         .match = &content->record_op,
         .match_count = known ? 1 : 0,
+        /* A version is replaced for everybody or not at all, so that its chunks can go. */
+        .exclusive = known,
         .change = TOYSTORE_SET,
         .kind = TOYSTORE_INTERNAL,
         .attributes = publication->target.attributes,
@@ -267,7 +285,8 @@ static void rival_of_reference(struct publication *publication,
                                const struct toystore_version *version)
 {
     struct content *content = publication->content;
-    struct seen seen = {.kind = TOYSTORE_REFERENCE,
+    struct seen seen = {.at_ns = content->fs->face.now_ns(content->fs->face.arg),
+                        .kind = TOYSTORE_REFERENCE,
                         .op = content->name_op,
                         .record_op = version->op,
                         .file = content->file,

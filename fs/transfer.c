@@ -44,7 +44,7 @@ static void settle(void *arg)
 {
     struct transfer *transfer = arg;
     struct store_face *face = &transfer->fs->face;
-    if (transfer->fs->under_way > 0)
+    if (transfer->fs->under_way > 0 || transfer->fs->reclaiming > 0)
         face->after(face->arg, 1, settle, transfer);
     else
         finished(transfer);
@@ -73,6 +73,7 @@ static struct transfer *transfer_new(const struct store_face *face, struct slice
     struct transfer *transfer = base_alloc(sizeof *transfer);
     struct fs_config config = {.face = *face};
     transfer->fs = fs_new(&config);
+    transfer->fs->reclaim_now = true;
     transfer->key = slice_of(base_string(key), key.size);
     transfer->done = done;
     transfer->arg = arg;

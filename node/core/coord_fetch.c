@@ -99,10 +99,13 @@ static bool take(struct core *core, struct coord_fetch *fetch, const struct repl
         result_versions(&arena, &record, &result);
         good = result.version_count == 1;
     }
-    if (good)
+    bool gone = record.has_register && record.reg.version.kind == TOYSTORE_TOMBSTONE;
+    if (gone)
+        result = (struct toystore_result){.status = TOYSTORE_NOT_FOUND};
+    if (good || gone)
         answer(core, fetch, &result);
     arena_free(&arena);
-    return good;
+    return good || gone;
 }
 
 /* Nobody is left to be asked: the key is not there, or it could not be learnt. */

@@ -352,12 +352,17 @@ static void pack(const struct core *core, struct coord_store *store,
 {
     struct record record = {.has_register = true};
     struct version *version = &record.reg.version;
-    *version = (struct version){.op = store->name,
-                                .kind = TOYSTORE_INTERNAL,
-                                .attributes = request->attributes,
-                                .value = slice_public(request->value),
-                                .extra = slice_public(request->extra),
-                                .node = core->id};
+    if (request->change == TOYSTORE_DELETE) {
+        version->kind = TOYSTORE_TOMBSTONE;
+        record.reg.born = view_era(view_of(core, store->partition));
+    } else {
+        *version = (struct version){.op = store->name,
+                                    .kind = TOYSTORE_INTERNAL,
+                                    .attributes = request->attributes,
+                                    .value = slice_public(request->value),
+                                    .extra = slice_public(request->extra),
+                                    .node = core->id};
+    }
     version->checksum = version_checksum(version);
     struct buf out = {0};
     buf_reserve(&out, request->value.size + request->extra.size + store->key.size + 2048);

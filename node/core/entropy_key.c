@@ -36,11 +36,12 @@ static void key_end(struct core *core, struct entropy_key *key)
 
 /* ---- here ---- */
 
-static void take_immutable(struct replica_work *work, struct entropy_key *key)
+static void take_immutable(struct core *core, struct replica_work *work, struct entropy_key *key)
 {
-    if (key->theirs.size > 0 && (work->damaged || work->entry.record.size == 0))
+    if (key->theirs.size > 0 && !replica_gone_immutable(core, key->partition, work, key->theirs))
         key->status = replica_immutable(work, key->theirs, NULL);
-    else if (!work->damaged && key->theirs.size == 0 && work->entry.record.size > 0)
+    if (!work->damaged && work->entry.record.size > 0 &&
+        !slice_equal(work->entry.record, key->theirs))
         key->ours = blob_copy(work->entry.record);
 }
 
@@ -76,7 +77,7 @@ static void key_work(struct core *core, struct replica_work *work)
     if (view_partition(core, key->partition)->mute || !view_holds(core, key->partition))
         return;
     if (key_is_immutable(work->key))
-        take_immutable(work, key);
+        take_immutable(core, work, key);
     else
         take_record(core, work, key);
 }

@@ -89,6 +89,10 @@ static void take_work(struct core *core, struct replica_work *work)
         return;
     if (replica_gone(core, hold->partition, work, &theirs))
         return;
+    if (key_is_immutable(work->key)) {
+        take->status = replica_immutable(work, take->theirs, NULL);
+        return;
+    }
     struct ballot promised = view_partition(core, hold->partition)->promised;
     if (hold->mode != HOLD_TAKE) {
         /* What it promised in an older era may be forgotten anyway; the sources have noted the new

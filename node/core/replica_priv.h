@@ -78,6 +78,15 @@ static inline bool replica_gone(struct core *core, uint32_t partition,
            grave_collected(core, partition, incoming);
 }
 
+/* The same of an immutable key. */
+static inline bool replica_gone_immutable(struct core *core, uint32_t partition,
+                                          struct replica_work *work, struct slice bytes)
+{
+    struct record record;
+    return bytes.size <= 1024 && record_decode(&work->arena, bytes, &record) == 0 &&
+           replica_gone(core, partition, work, &record);
+}
+
 /* replica_session.c */
 /* Stored under .toystore/sessions/: the session is refused from now on. */
 void replica_note_session(struct core *core, struct replica_work *work);

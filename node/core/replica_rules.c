@@ -100,6 +100,9 @@ void replica_settled(struct replica_work *work, const struct ballot *ballot)
     work->write = true;
 }
 
+/* A tombstone takes the place of the value, for ever; of two the later one stays. */
+enum { IMMUTABLE_TOMBSTONE_MAX = 1024 };
+
 enum toystore_status replica_immutable(struct replica_work *work, struct slice bytes,
                                        struct blob *in)
 {
@@ -107,10 +110,19 @@ enum toystore_status replica_immutable(struct replica_work *work, struct slice b
     if (record_decode(&work->arena, bytes, &record) != 0 || !record.has_register ||
         record.sloppy_count != 0 || !ballot_none(&record.reg.ballot))
         return TOYSTORE_INVALID;
-    if (!work->damaged && work->entry.record.size > 0)
+    struct record stored;
+    bool there = !work->damaged && work->entry.record.size > 0;
+    bool tombstone = record.reg.version.kind == TOYSTORE_TOMBSTONE;
+    if (there && !tombstone)
         return TOYSTORE_OK; /* never rewritten */
+    if (there && work->entry.record.size <= IMMUTABLE_TOMBSTONE_MAX &&
+        record_decode(&work->arena, work->entry.record, &stored) == 0 &&
+        stored.reg.version.kind == TOYSTORE_TOMBSTONE &&
+        era_compare(stored.reg.born, record.reg.born) >= 0)
+        return TOYSTORE_OK;
     work->damaged = false;
     work->entry.record = bytes;
+    work->record = record;
     work->record_in = in;
     work->write = true;
     return TOYSTORE_OK;

@@ -11,8 +11,11 @@ static enum toystore_status transfer_one(struct core *core, struct replica_reque
     if (status != TOYSTORE_OK)
         return status;
     work->durable = request->transfer.durable;
-    if (key_is_immutable(item->key))
+    if (key_is_immutable(item->key)) {
+        if (replica_gone_immutable(core, request->partition, work, item->record))
+            return TOYSTORE_OK;
         return replica_immutable(work, item->record, request->frame);
+    }
     struct record incoming;
     if (record_decode(&work->arena, item->record, &incoming) != 0 ||
         (incoming.has_register && ballot_none(&incoming.reg.ballot)))

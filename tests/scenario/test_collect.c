@@ -140,6 +140,43 @@ static void a_kill_in_the_middle_is_made_good(void **state)
     }
 }
 
+#define CHUNK                                                                                      \
+    ".toystore/chunks/000000000000000000000000000000000000000000000001/"                           \
+    "000000000000000000000000-0000000000000001"
+
+/* An owner that was away has the value still; the tombstone wins, then both go. */
+static void a_deleted_chunk_goes_everywhere(void **state)
+{
+    struct entry entry;
+    struct record record;
+    (void)state;
+    cluster_start(3);
+    struct toystore_request store = {
+        .type = TOYSTORE_STORE, .key = bytes_text(CHUNK), .value = bytes_text("bytes")};
+    struct toystore_request fetch = {
+        .type = TOYSTORE_FETCH, .key = bytes_text(CHUNK), .deadline_ms = 1000};
+    assert_int_equal(cluster_call(0, &store)->status, TOYSTORE_OK);
+    cluster_run_ms(500);
+    cluster_kill(2);
+    store.change = TOYSTORE_DELETE;
+    assert_int_equal(cluster_call(0, &store)->status, TOYSTORE_OK);
+    assert_int_equal(cluster_call(1, &fetch)->status, TOYSTORE_NOT_FOUND);
+    cluster_restart(2);
+    cluster_run_ms(5000);
+    for (unsigned node = 0; node < 3; node++) {
+        assert_true(cluster_stored(node, CHUNK, &entry, &record));
+        assert_int_equal(record.reg.version.kind, TOYSTORE_TOMBSTONE);
+    }
+    store.change = TOYSTORE_SET; /* a late copy of it */
+    cluster_call(1, &store);
+    assert_int_equal(cluster_call(2, &fetch)->status, TOYSTORE_NOT_FOUND);
+    collect_at_once(3);
+    cluster_run_ms(8000);
+    for (unsigned node = 0; node < 3; node++)
+        assert_false(cluster_stored(node, CHUNK, &entry, &record));
+    cluster_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +185,7 @@ int main(void)
         cmocka_unit_test(few_tombstones_wait_until_they_outweigh),
         cmocka_unit_test(a_silent_member_blocks_it_and_brings_nothing_back),
         cmocka_unit_test(a_kill_in_the_middle_is_made_good),
+        cmocka_unit_test(a_deleted_chunk_goes_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

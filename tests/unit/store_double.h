@@ -178,7 +178,7 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
         store.stores++;
         struct toystore_request put = *request;
         put.condition = TOYSTORE_ALWAYS;
-        put.change = TOYSTORE_SET;
+        put.change = request->change == TOYSTORE_DELETE ? TOYSTORE_DELETE : TOYSTORE_SET;
         answer->status = store.store_fails ? store.store_fails : double_put(&put, &answer->op);
         break;
     case TOYSTORE_GET:
