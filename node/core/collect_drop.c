@@ -30,7 +30,9 @@ static void drop_work(struct core *core, struct replica_work *work)
 {
     struct collect *collect = core->collect;
     struct era now = view_era(view_of(core, collect->drop_partition));
-    if (work->damaged || view_partition(core, collect->drop_partition)->mute) {
+    if (work->damaged)
+        return; /* it is taken from others first */
+    if (view_partition(core, collect->drop_partition)->mute) {
         collect->drop_failed = true;
         return;
     }
@@ -61,9 +63,12 @@ void collect_drop_step(struct core *core)
 {
     struct collect *collect = core->collect;
     for (uint32_t p = 0; p < collect->partition_count && !collect->dropping; p++) {
-        if (!collect->to_drop[p])
+        const struct partition *partition = view_partition(core, p);
+        if (!collect->to_drop[p] || partition->mute)
             continue;
         collect->to_drop[p] = false;
+        if (partition->collected.layout == 0) /* never yet */
+            continue;
         collect->dropping = collect->drop_more = true;
         collect->drop_failed = false;
         collect->drop_partition = p;
