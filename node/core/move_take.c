@@ -188,6 +188,8 @@ static void drop_work(struct core *core, struct replica_work *work)
                      (int)min_size(work->key.size, 200), (const char *)work->key.data);
         return;
     }
+    if (suspect->lacking < hold->source_count)
+        return; /* it was damaged, and one of the sources gave what stands here now */
     if (!work->record.has_register ||
         ballot_compare(&work->record.reg.ballot, &suspect->ballot) != 0)
         return; /* something newer was taken meanwhile */
