@@ -112,6 +112,13 @@ void swim_handle_exchange(struct core *core, const struct rpc_request *request)
 
 /* ---- seeds ---- */
 
+/* Alone, or among newcomers like itself that nobody takes in: they may have found each other, and
+ * not the cluster. */
+static bool wants_seeds(const struct core *core)
+{
+    return swim_alive_count(core) == 1 || !core->ready;
+}
+
 static void on_resolved(struct core *core, const struct core_event *event, struct resume resume)
 {
     struct seed *seed = &core->swim->seeds[resume.index];
@@ -119,7 +126,7 @@ static void on_resolved(struct core *core, const struct core_event *event, struc
         return;
     seed->address = event->from;
     seed->resolved = true;
-    if (!core->swim->joined || swim_alive_count(core) == 1)
+    if (!core->swim->joined || wants_seeds(core))
         exchange_with(core, &seed->address);
 }
 
@@ -153,7 +160,7 @@ static void on_reconnect(struct core *core, struct timer *timer)
     struct swim_member *m = next_dead(core);
     if (m != NULL)
         exchange_with(core, &m->own.gossip);
-    else if (swim_alive_count(core) == 1 && core->swim->joined)
+    if (core->swim->joined && (!core->ready || (m == NULL && swim_alive_count(core) == 1)))
         ask_seeds(core);
 }
 
