@@ -163,8 +163,9 @@ class Key:
     A put whose outcome is not known may come late, on top of newer ones: a paused node goes on with
     it. But only once: not again after a put that began when it had been seen."""
 
-    def __init__(self, name, size):
+    def __init__(self, name, size, files=False):
         self.name, self.size, self.lock = name, size, threading.Lock()
+        self.files = files  # written as a file: one that was removed may begin empty
         self.tried, self.acknowledged, self.removals = 0, 0, set()
         self.unknown, self.never = {}, set()  # number -> tried when it was seen first, or None
 
@@ -193,7 +194,7 @@ class Key:
     def seen(self, values, floor):
         """What was read, as the number to know from now on; or words that say what is wrong."""
         with self.lock:
-            if not values:
+            if not values or (self.files and values[0] == b''):
                 fitting = [n for n in self.removals - self.never | {0}
                            if n >= floor or self.late(n, floor)]
                 return max(min(fitting), floor) if fitting else '%s: not found after %d' % (
@@ -216,7 +217,8 @@ class Torture:
         self.strict, self.seed, self.seconds = strict, seed, seconds
         self.directory, self.hosts = directory, hosts
         self.mounts = [Mount(directory, 'ma'), Mount(directory, 'mb')]
-        self.values = [Key('t/v%d' % n, 20 + 60 * (n % 5) ** 3) for n in range(VALUES)]
+        self.values = [Key('t/v%d' % n, 20 + 60 * (n % 5) ** 3, n % 3 > 0)
+                       for n in range(VALUES)]
         self.large = [Key('t/large%d' % n, LARGE_SIZE) for n in range(LARGE)]
         self.lines = {}    # line -> acknowledged
         self.winners = {}  # name -> who was told that it won
@@ -351,17 +353,17 @@ class Torture:
                 lost += not good
         return lost
 
-    def judge_lines(self, mount):
-        there = {}
-        for line in (self.settle(mount, 't/lines') or [b''])[0].decode().split():
-            there[line] = there.get(line, 0) + 1
-        lost = [line for line, done in self.lines.items() if done and line not in there]
-        for line in lost:
-            self.say('%s: the line %s is lost' % (mount.root, line))
-        for line, times in there.items():
-            if times > 1 or line not in self.lines:
-                self.say('%s: the line %s is there %d times' % (mount.root, line, times))
-        return len(lost)
+    def judge_lines(self, name, place):
+        """Each in one of the versions: after a split there may be several, side by side."""
+        lost, found = 0, [v.decode().split() for v in self.settle(place, 't/lines') or [b'']]
+        there = set().union(*found)
+        for line in sorted(line for line, done in self.lines.items() if done and line not in there):
+            self.say('%s: the line %s is lost' % (name, line))
+            lost += 1
+        for lines in found:
+            for line in there - set(self.lines) | {x for x in lines if lines.count(x) > 1}:
+                self.say('%s: the line %s is there %d times' % (name, line, lines.count(line)))
+        return lost
 
     def judge_names(self, mount):
         lost = 0
@@ -410,11 +412,15 @@ class Torture:
                            and 'not' not in what) + self.registers.outcomes.get('OK', 0)
         lost = 0
         for host in self.hosts:
-            lost += self.judge_values(host, Raw([host], random.Random(0)), self.values)
+            raw = Raw([host], random.Random(0))
+            lost += self.judge_values(host, raw, self.values)
             self.registers.judge(host)
         for mount in self.mounts:
             lost += self.judge_values(mount.root, mount, self.values + self.large)
-            lost += self.judge_lines(mount) + self.judge_names(mount)
+            lost += self.judge_names(mount)
+            # Not yet where puts may be sloppy: lines appended on both sides of a split can get lost.
+            if self.strict:
+                lost += self.judge_lines(mount.root, mount)
         names = [key.name for key in self.values + self.large] + list(self.winners) + ['t/lines', 't']
         lost += self.judge_replicas(names + list(self.registers.tried))
         for (key, value), times in self.registers.increments.items():
