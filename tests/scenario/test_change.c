@@ -1,28 +1,7 @@
 /* Members that leave, are removed, or weigh something else (PROTOCOL 7 choose, Gone). */
 #include <stdio.h>
 
-#include "cluster.h"
-
-enum { KEYS = 40 };
-
-static const char *key_of(unsigned i)
-{
-    static char key[16];
-    snprintf(key, sizeof key, "k%u", i);
-    return key;
-}
-
-static void put_all(unsigned node)
-{
-    for (unsigned i = 0; i < KEYS; i++)
-        assert_int_equal(cluster_put(node, key_of(i), key_of(i)), TOYSTORE_OK);
-}
-
-static void check_all(unsigned node)
-{
-    for (unsigned i = 0; i < KEYS; i++)
-        assert_true(shows(cluster_get(node, key_of(i)), key_of(i)));
-}
+#include "keys.h"
 
 static unsigned copies(const char *key, unsigned nodes)
 {

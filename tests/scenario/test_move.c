@@ -1,28 +1,7 @@
 /* Changing eras, as PROTOCOL 7 tells it. */
 #include <stdio.h>
 
-#include "cluster.h"
-
-enum { KEYS = 40 };
-
-static const char *key_of(unsigned i)
-{
-    static char key[16];
-    snprintf(key, sizeof key, "k%u", i);
-    return key;
-}
-
-static void put_all(unsigned node)
-{
-    for (unsigned i = 0; i < KEYS; i++)
-        assert_int_equal(cluster_put(node, key_of(i), key_of(i)), TOYSTORE_OK);
-}
-
-static void check_all(unsigned node)
-{
-    for (unsigned i = 0; i < KEYS; i++)
-        assert_true(shows(cluster_get(node, key_of(i)), key_of(i)));
-}
+#include "keys.h"
 
 static bool owns_key(unsigned node, const char *key)
 {
