@@ -1,7 +1,7 @@
 /* entropy: which partitions are compared with whom, and when. Each tick (the hand-off interval)
  * looks at the roots of the trees in memory: a partition whose root has come to rest and is not
  * known to be equal everywhere is due, with every other owner; so is everything that is shared with
- * a member that has come back. A cluster at rest asks nothing.
+ * a member that has come back. A cluster at rest compares each partition every 300 ticks.
  * Enters from timers, gossip and the view; leaves to sync, and to entropy_key.c by its differences.
  */
 #include "core/entropy_priv.h"
