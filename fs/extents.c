@@ -202,3 +202,26 @@ void extents_copy_bytes(const struct extents *extents, uint64_t offset, uint8_t 
                extent->segment->data + extent->start + (from - extent->offset), until - from);
     }
 }
+
+int chunk_order(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct toystore_op));
+}
+
+size_t extents_chunks(const struct extents *extents, const struct toystore_op *file,
+                      struct toystore_op **ret_chunks)
+{
+    struct toystore_op *chunks = base_alloc((extents->count + 1) * sizeof *chunks);
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < extents->count; i++) {
+        const struct segment *segment = extents->items[i].segment;
+        if (segment->chunk.sequence != 0 && chunk_order(&segment->file, file) == 0)
+            chunks[count++] = segment->chunk;
+    }
+    qsort(chunks, count, sizeof *chunks, chunk_order);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || chunk_order(&chunks[kept - 1], &chunks[i]) != 0)
+            chunks[kept++] = chunks[i];
+    *ret_chunks = chunks;
+    return kept;
+}

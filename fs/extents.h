@@ -35,7 +35,7 @@ struct segment {
     struct list waiters;      /* who waits for the fetch or the sending */
     bool fetching;
     bool synced; /* an fsync has covered it */
-    bool page; /* a page of extents, not a chunk of bytes */
+    bool page;   /* a page of extents, not a chunk of bytes */
 };
 
 struct segment *segment_new(size_t capacity);
@@ -69,5 +69,10 @@ size_t extents_find(const struct extents *extents, uint64_t offset);
 /* Whether all bytes are in memory; then extents_copy_bytes can give them. */
 bool extents_in_memory(const struct extents *extents);
 void extents_copy_bytes(const struct extents *extents, uint64_t offset, uint8_t *to, size_t size);
+
+/* The chunks of `file` that are shown, in chunk_order, each once; the caller frees them. */
+size_t extents_chunks(const struct extents *extents, const struct toystore_op *file,
+                      struct toystore_op **ret_chunks);
+int chunk_order(const void *a, const void *b); /* of two struct toystore_op */
 
 #endif

@@ -150,8 +150,8 @@ struct fs {
     struct list room_waiters;
     struct list cache; /* stored segments with data, oldest first */
     size_t cached_bytes;
-    struct list garbage;          /* of reclaim.c: chunks to be deleted, oldest first */
-    unsigned reclaiming, burials; /* deletions under way; files whose names are looked at */
+    struct list garbage;          /* of reclaim.c: what replaced versions leave, oldest first */
+    unsigned reclaiming, burials; /* its requests under way; files whose names are looked at */
     bool reclaim_now;             /* nobody else reads: no delay */
     uint64_t reclaim_timer;
     void (*reclaim_done)(void *arg);

@@ -167,13 +167,15 @@ static void store_pages(struct publication *publication)
 static void got_rival(void *arg, const struct toystore_result *result);
 
 /* The base is what the record held that this put was conditional on. */
-static void reclaim(struct publication *publication)
+static void reclaim(struct publication *publication, const struct toystore_op *replaced)
 {
     struct content *content = publication->content;
     const struct extents *target = &publication->target.extents;
     bool paged = target->count > RECORD_EXTENTS_MAX;
-    struct named_pieces old = {&content->base.extents, content->pages, content->page_count};
-    struct named_pieces now = {target, publication->pages, paged ? publication->page_count : 0};
+    struct named_pieces old = {*replaced, &content->base.extents, content->pages,
+                               content->page_count};
+    struct named_pieces now = {content->record_op, target, publication->pages,
+                               paged ? publication->page_count : 0};
     content->version_ns = content->fs->face.now_ns(content->fs->face.arg);
     reclaim_replaced(content->fs, &content->file, &old, &now);
 }
@@ -195,9 +197,10 @@ static void record_put(void *arg, const struct toystore_result *result)
         publication_end(publication, error_of(result));
         return;
     }
+    struct toystore_op replaced = content->record_op;
     content->record_op = result->op;
     if (publication->replaces && !result->sloppy)
-        reclaim(publication);
+        reclaim(publication, &replaced);
     if (content->reference && !publication->name_pending) {
         publication_end(publication, 0);
         return;

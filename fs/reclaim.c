@@ -4,33 +4,53 @@
  * of it, a version that was replaced never comes back, and whoever still works on it is told
  * CONFLICT. So once such a put was answered OK, what the old version named and the new one does not
  * is garbage. It is deleted a few seconds later, for readers of other mounts that are in the middle
- * of it, and not before this mount's own open files have let go of it. A crash in between leaves
- * chunks that nothing names.
+ * of it, and not before this mount's own open files have let go of it.
  *
- * Enters from publish_record.c (a record was replaced) and from unlink and rename (a name is gone);
- * leaves to submit.c. */
+ * A power loss may bring a version back that was replaced by one that was not durable yet. So what
+ * has replaced it is made durable first, with its pieces, and then looked at: had it been lost
+ * before, the old one would be shown. Where one of both fails nothing is deleted. A crash in
+ * between leaves chunks that nothing names.
+ *
+ * Enters from publish_record.c (a record was replaced) and burial.c (it was deleted); leaves to
+ * submit.c. */
 #include "reclaim.h"
-
-#include "base/hash.h"
 
 #include <stdlib.h>
 
 enum {
     RECLAIM_DELAY_MS = 5000,
     RECLAIM_STEP_MS = 1000,
-    RECLAIM_OPEN_MAX = 16, /* deletions under way */
-    RECLAIM_TRIES = 5,     /* of one: then it is left */
-    BURIAL_TRIES = 10
+    RECLAIM_OPEN_MAX = 16,   /* requests under way */
+    RECLAIM_KEYS_MAX = 4096, /* of one SYNC: more would outgrow a frame */
+    RECLAIM_TRIES = 12,      /* of one version's: then it is left, after some ten minutes */
+    RECLAIM_PAUSE_MAX_MS = 60000
 };
 
-/* A chunk or page to be deleted. */
-struct garbage {
+/* A chunk or page. */
+struct piece {
     struct list link;
-    struct fs *fs;
-    struct toystore_op file, chunk;
+    struct remains *remains;
+    struct toystore_op op;
     bool page;
+    struct segment *segment; /* of a chunk that must be durable: a reference; else NULL */
+};
+
+/* What one version of a file record leaves behind. */
+struct remains {
+    struct list link; /* in fs->garbage */
+    struct fs *fs;
+    struct toystore_op file;
+    uint64_t since_ns; /* when it was replaced */
+    uint64_t due_ns;
+    struct list needed;        /* pieces of the version in its place that may not be durable yet */
+    struct list garbage;       /* pieces to be deleted */
+    struct toystore_op record; /* the version in its place; none: the file is deleted */
+    bool own;                  /* which is known not to name any of the garbage */
+    size_t asked;              /* the first of `needed`: in the SYNC under way */
+    unsigned open;             /* requests under way */
     unsigned tries;
-    uint64_t since_ns; /* when it became garbage */
+    bool synced;  /* what is in its place */
+    bool durable; /* and it was still there afterwards: the garbage may go */
 };
 
 static uint64_t now_of(struct fs *fs)
@@ -38,26 +58,197 @@ static uint64_t now_of(struct fs *fs)
     return fs->face.now_ns(fs->face.arg);
 }
 
-static void run(struct fs *fs);
-
-static void add(struct fs *fs, const struct toystore_op *file, const struct toystore_op *chunk,
-                bool page)
+static void add(struct remains *remains, struct list *to, const struct toystore_op *op, bool page)
 {
-    struct garbage *garbage = base_alloc(sizeof *garbage);
-    *garbage = (struct garbage){
-        .fs = fs, .file = *file, .chunk = *chunk, .page = page, .since_ns = now_of(fs)};
-    list_push_back(&fs->garbage, &garbage->link);
+    struct piece *piece = base_alloc(sizeof *piece);
+    *piece = (struct piece){.remains = remains, .op = *op, .page = page};
+    list_push_back(to, &piece->link);
 }
 
-/* ---- deleting ---- */
+/* Of a list that is not empty. */
+static struct piece *take_first(struct list *pieces)
+{
+    struct piece *piece = container_of(pieces->next, struct piece, link);
+    list_remove(&piece->link);
+    return piece;
+}
+
+static void piece_free(struct piece *piece)
+{
+    if (piece->segment)
+        segment_unref(piece->segment);
+    free(piece);
+}
+
+static void remains_free(struct remains *remains)
+{
+    while (!list_empty(&remains->needed))
+        piece_free(take_first(&remains->needed));
+    while (!list_empty(&remains->garbage))
+        piece_free(take_first(&remains->garbage));
+    list_remove(&remains->link);
+    free(remains);
+}
+
+static void piece_key(struct file_key *ret, const struct piece *piece)
+{
+    if (piece->page)
+        page_key(ret, &piece->remains->file, &piece->op);
+    else
+        chunk_key(ret, &piece->remains->file, &piece->op);
+}
+
+/* ---- one version's remains: what replaced them becomes durable, then they are deleted ---- */
+
+/* Without a quorum there is no hurry, and at the end of a mount nobody to wait for. */
+static void failed(struct remains *remains)
+{
+    struct fs *fs = remains->fs;
+    uint64_t now_ns = now_of(fs);
+    if (fs->reclaim_done) {
+        LIST_EACH(link, &fs->garbage)
+        {
+            container_of(link, struct remains, link)->tries = RECLAIM_TRIES;
+        }
+    } else if (remains->due_ns <= now_ns) { /* of requests that fail together one counts */
+        uint64_t pause_ms = (uint64_t)RECLAIM_STEP_MS << ++remains->tries;
+        remains->due_ns = now_ns + min_u64(pause_ms, RECLAIM_PAUSE_MAX_MS) * 1000000;
+    }
+}
+
+static void synced(void *arg, const struct toystore_result *result)
+{
+    struct remains *remains = arg;
+    remains->open--;
+    remains->fs->reclaiming--;
+    if (result->status != TOYSTORE_OK) {
+        failed(remains);
+    } else {
+        for (; remains->asked > 0; remains->asked--) {
+            struct piece *piece = take_first(&remains->needed);
+            if (piece->segment)
+                piece->segment->synced = true;
+            piece_free(piece);
+        }
+        remains->synced = list_empty(&remains->needed);
+    }
+    reclaim_run(remains->fs);
+}
+
+/* The record, and as many of its pieces as one request takes. */
+static void sync(struct remains *remains)
+{
+    struct file_key *texts = base_alloc(RECLAIM_KEYS_MAX * sizeof *texts);
+    struct toystore_bytes *keys = base_alloc(RECLAIM_KEYS_MAX * sizeof *keys);
+    size_t count = 1;
+    file_record_key(&texts[0], &remains->file);
+    LIST_EACH(link, &remains->needed)
+    {
+        if (count < RECLAIM_KEYS_MAX)
+            piece_key(&texts[count++], container_of(link, struct piece, link));
+    }
+    for (size_t i = 0; i < count; i++)
+        keys[i] = bytes_of(file_key_slice(&texts[i]));
+    remains->asked = count - 1;
+    remains->open++;
+    remains->fs->reclaiming++;
+    struct toystore_request request = {
+        .type = TOYSTORE_SYNC, .key = keys[0], .keys = keys, .key_count = count};
+    fs_submit(remains->fs, &request, synced, remains);
+    free(keys);
+    free(texts);
+}
+
+/* A version of another mount: whatever is not clearly free of the garbage names it. */
+static bool names_garbage(const struct remains *remains, const struct toystore_version *version)
+{
+    struct file_record record;
+    if (file_record_decode(slice_from(version->value), &remains->file, &record) < 0)
+        return true;
+    bool named = record.page_count > 0;
+    for (size_t i = 0; i < record.extents.count; i++) {
+        LIST_EACH(link, &remains->garbage)
+        {
+            const struct piece *piece = container_of(link, struct piece, link);
+            named = named || op_equal(&piece->op, &record.extents.items[i].segment->chunk);
+        }
+    }
+    file_record_free(&record);
+    return named;
+}
+
+static void looked(void *arg, const struct toystore_result *result)
+{
+    struct remains *remains = arg;
+    const struct toystore_version *shown = result->status == TOYSTORE_OK ? result->versions : NULL;
+    bool answered = result->status == TOYSTORE_NOT_FOUND || (shown && result->version_count == 1);
+    struct toystore_op op = shown ? shown->op : (struct toystore_op){0};
+    remains->open--;
+    remains->fs->reclaiming--;
+    if (!answered || result->sloppy) {
+        failed(remains);
+    } else if (!op_equal(&op, &remains->record)) { /* is this one durable? */
+        remains->record = op;
+        remains->own = remains->synced = false;
+        failed(remains);
+    } else if (shown && !remains->own && names_garbage(remains, shown)) {
+        remains->tries = RECLAIM_TRIES;
+    } else {
+        remains->durable = true;
+    }
+    reclaim_run(remains->fs);
+}
+
+static void look_again(struct remains *remains)
+{
+    struct file_key key;
+    file_record_key(&key, &remains->file);
+    struct toystore_request request = {
+        .type = TOYSTORE_GET, .key = bytes_of(file_key_slice(&key)), .strict = 1};
+    remains->open++;
+    remains->fs->reclaiming++;
+    fs_submit(remains->fs, &request, looked, remains);
+}
+
+static void deleted(void *arg, const struct toystore_result *result)
+{
+    struct piece *piece = arg;
+    struct remains *remains = piece->remains;
+    remains->open--;
+    remains->fs->reclaiming--;
+    if (result->status == TOYSTORE_OK) {
+        piece_free(piece);
+    } else {
+        list_push_back(&remains->garbage, &piece->link);
+        failed(remains);
+    }
+    reclaim_run(remains->fs);
+}
+
+static void delete_one(struct remains *remains)
+{
+    struct piece *piece = take_first(&remains->garbage);
+    struct file_key key;
+    piece_key(&key, piece);
+    struct toystore_request request = {.type = TOYSTORE_STORE,
+                                       .key = bytes_of(file_key_slice(&key)),
+                                       .change = TOYSTORE_DELETE,
+                                       .exclusive = true,
+                                       .kind = TOYSTORE_INTERNAL};
+    remains->open++;
+    remains->fs->reclaiming++;
+    fs_submit(remains->fs, &request, deleted, piece);
+}
+
+/* ---- all of them ---- */
 
 /* A file that is open here and was read before may still show it. */
-static bool in_use(const struct garbage *garbage)
+static bool in_use(const struct remains *remains)
 {
-    LIST_EACH(link, &garbage->fs->contents)
+    LIST_EACH(link, &remains->fs->contents)
     {
         const struct content *content = container_of(link, struct content, link);
-        if (op_equal(&content->file, &garbage->file) && content->version_ns < garbage->since_ns)
+        if (op_equal(&content->file, &remains->file) && content->version_ns < remains->since_ns)
             return true;
     }
     return false;
@@ -67,309 +258,137 @@ static void due(void *arg)
 {
     struct fs *fs = arg;
     fs->reclaim_timer = 0;
-    run(fs);
+    reclaim_run(fs);
 }
 
-static void check_finished(struct fs *fs)
+static void go_on(struct remains *remains)
 {
-    if (fs->reclaim_done == NULL || fs->reclaiming > 0 || fs->burials > 0 ||
-        !list_empty(&fs->garbage))
+    struct fs *fs = remains->fs;
+    bool at_once = fs->reclaim_done != NULL;
+    if (!at_once && (now_of(fs) < remains->due_ns || in_use(remains)))
         return;
-    void (*done)(void *arg) = fs->reclaim_done;
-    fs->reclaim_done = NULL;
-    done(fs->reclaim_arg);
+    if (!remains->synced && remains->open == 0)
+        sync(remains);
+    else if (!remains->durable && remains->open == 0)
+        look_again(remains);
+    while (remains->durable && fs->reclaiming < RECLAIM_OPEN_MAX && !list_empty(&remains->garbage))
+        delete_one(remains);
 }
 
-static void deleted(void *arg, const struct toystore_result *result)
+void reclaim_run(struct fs *fs)
 {
-    struct garbage *garbage = arg;
-    struct fs *fs = garbage->fs;
-    fs->reclaiming--;
-    bool again = result->status != TOYSTORE_OK && fs->reclaim_done == NULL &&
-                 ++garbage->tries < RECLAIM_TRIES;
-    if (again)
-        list_push_back(&fs->garbage, &garbage->link);
-    else
-        free(garbage);
-    if (result->status != TOYSTORE_OK && fs->reclaim_done) /* nobody to wait for */
-        reclaim_free(fs);
-    run(fs);
-}
-
-static void delete_one(struct garbage *garbage)
-{
-    struct fs *fs = garbage->fs;
-    struct file_key key;
-    if (garbage->page)
-        page_key(&key, &garbage->file, &garbage->chunk);
-    else
-        chunk_key(&key, &garbage->file, &garbage->chunk);
-    struct toystore_request request = {.type = TOYSTORE_STORE,
-                                       .key = bytes_of(file_key_slice(&key)),
-                                       .change = TOYSTORE_DELETE,
-                                       .exclusive = true,
-                                       .kind = TOYSTORE_INTERNAL};
-    fs->reclaiming++;
-    fs_submit(fs, &request, deleted, garbage);
-}
-
-static void run(struct fs *fs)
-{
-    uint64_t delay_ns = fs->reclaim_now || fs->reclaim_done ? 0 : RECLAIM_DELAY_MS * 1000000ull;
-    uint64_t now_ns = now_of(fs);
     LIST_EACH(link, &fs->garbage)
     {
-        struct garbage *garbage = container_of(link, struct garbage, link);
-        if (fs->reclaiming >= RECLAIM_OPEN_MAX)
-            break;
-        if (now_ns < garbage->since_ns + delay_ns || (!fs->reclaim_done && in_use(garbage)))
-            continue;
-        list_remove(link);
-        delete_one(garbage);
+        struct remains *remains = container_of(link, struct remains, link);
+        bool over = list_empty(&remains->garbage) || remains->tries >= RECLAIM_TRIES;
+        if (remains->open == 0 && over)
+            remains_free(remains);
+        else if (fs->reclaiming < RECLAIM_OPEN_MAX && !over)
+            go_on(remains);
     }
     bool idle = fs->reclaiming == 0 && !list_empty(&fs->garbage);
     if (idle && fs->reclaim_timer == 0)
         fs->reclaim_timer = fs->face.after(fs->face.arg, RECLAIM_STEP_MS, due, fs);
-    check_finished(fs);
+    if (fs->reclaim_done && fs->burials == 0 && list_empty(&fs->garbage)) {
+        void (*done)(void *arg) = fs->reclaim_done;
+        fs->reclaim_done = NULL;
+        done(fs->reclaim_arg);
+    }
 }
 
 void reclaim_finish(struct fs *fs, void (*done)(void *arg), void *arg)
 {
     fs->reclaim_done = done;
     fs->reclaim_arg = arg;
-    run(fs);
+    reclaim_run(fs);
 }
 
 void reclaim_free(struct fs *fs)
 {
-    struct list *link;
     if (fs->reclaim_timer)
         fs->face.cancel(fs->face.arg, fs->reclaim_timer);
     fs->reclaim_timer = 0;
-    while ((link = list_pop_front(&fs->garbage)) != NULL)
-        free(container_of(link, struct garbage, link));
+    while (!list_empty(&fs->garbage))
+        remains_free(container_of(fs->garbage.next, struct remains, link));
 }
 
 /* ---- a version was replaced ---- */
 
-static int by_op(const void *a, const void *b)
+static bool has_chunk(const struct toystore_op *sorted, size_t count, const struct toystore_op *op)
 {
-    return memcmp(a, b, sizeof(struct toystore_op));
+    return bsearch(op, sorted, count, sizeof *sorted, chunk_order) != NULL;
 }
 
-static bool has_op(const struct toystore_op *sorted, size_t count, const struct toystore_op *op)
+static bool has_page(const struct named_pieces *pieces, const struct toystore_op *page)
 {
-    return bsearch(op, sorted, count, sizeof *sorted, by_op) != NULL;
+    for (size_t i = 0; i < pieces->page_count; i++)
+        if (op_equal(&pieces->pages[i].page, page))
+            return true;
+    return false;
 }
 
-/* The chunks that an image names, in order, each once. */
-static size_t chunks_of(const struct extents *extents, const struct toystore_op *file,
-                        struct toystore_op **ret_chunks)
+static void add_garbage(struct remains *remains, const struct named_pieces *old,
+                        const struct named_pieces *now)
 {
-    struct toystore_op *chunks = base_alloc((extents->count + 1) * sizeof *chunks);
-    size_t count = 0, kept = 0;
-    for (size_t i = 0; i < extents->count; i++) {
-        const struct segment *segment = extents->items[i].segment;
-        if (!op_none(&segment->chunk) && op_equal(&segment->file, file))
-            chunks[count++] = segment->chunk;
+    struct toystore_op *before, *after;
+    size_t before_count = extents_chunks(old->extents, &remains->file, &before);
+    size_t after_count = extents_chunks(now->extents, &remains->file, &after);
+    for (size_t i = 0; i < before_count; i++)
+        if (!has_chunk(after, after_count, &before[i]))
+            add(remains, &remains->garbage, &before[i], false);
+    for (size_t i = 0; i < old->page_count; i++)
+        if (!has_page(now, &old->pages[i].page))
+            add(remains, &remains->garbage, &old->pages[i].page, true);
+    free(before);
+    free(after);
+}
+
+static void add_needed(struct remains *remains, const struct named_pieces *old,
+                       const struct named_pieces *now)
+{
+    const struct segment *last = NULL;
+    for (size_t i = 0; i < now->extents->count; i++) {
+        struct segment *segment = now->extents->items[i].segment;
+        if (segment == last || segment->synced || op_none(&segment->chunk))
+            continue;
+        last = segment;
+        add(remains, &remains->needed, &segment->chunk, false);
+        container_of(remains->needed.prev, struct piece, link)->segment = segment_ref(segment);
     }
-    qsort(chunks, count, sizeof *chunks, by_op);
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || by_op(&chunks[kept - 1], &chunks[i]) != 0)
-            chunks[kept++] = chunks[i];
-    *ret_chunks = chunks;
-    return kept;
+    for (size_t i = 0; i < now->page_count; i++)
+        if (!has_page(old, &now->pages[i].page))
+            add(remains, &remains->needed, &now->pages[i].page, true);
+}
+
+/* This mount goes on from the version that is in the place of others. */
+static void follow(struct fs *fs, const struct toystore_op *file, const struct toystore_op *old,
+                   const struct toystore_op *now)
+{
+    LIST_EACH(link, &fs->garbage)
+    {
+        struct remains *remains = container_of(link, struct remains, link);
+        if (!remains->own || remains->durable || !op_equal(&remains->file, file) ||
+            !op_equal(&remains->record, old))
+            continue;
+        remains->record = *now;
+        remains->synced = false;
+    }
 }
 
 void reclaim_replaced(struct fs *fs, const struct toystore_op *file, const struct named_pieces *old,
                       const struct named_pieces *now)
 {
-    struct toystore_op *before, *after;
-    size_t before_count = chunks_of(old->extents, file, &before);
-    size_t after_count = chunks_of(now->extents, file, &after);
-    for (size_t i = 0; i < before_count; i++)
-        if (!has_op(after, after_count, &before[i]))
-            add(fs, file, &before[i], false);
-    for (size_t i = 0; i < old->page_count; i++) {
-        bool kept = false;
-        for (size_t j = 0; j < now->page_count; j++)
-            kept = kept || op_equal(&old->pages[i].page, &now->pages[j].page);
-        if (!kept)
-            add(fs, file, &old->pages[i].page, true);
-    }
-    free(before);
-    free(after);
-    run(fs);
-}
-
-/* ---- a name is gone: is the file? ---- */
-
-struct burial {
-    struct fs *fs;
-    struct toystore_op file, record_op;
-    struct blob *value; /* the file record */
-    struct file_record record;
-    size_t at; /* names and pages that were looked at */
-    struct extents extents;
-    unsigned tries;
-};
-
-static void burial_clear(struct burial *burial)
-{
-    if (burial->value)
-        file_record_free(&burial->record);
-    extents_free(&burial->extents);
-    blob_unref(&burial->value);
-    burial->at = 0;
-}
-
-static void burial_end(struct burial *burial)
-{
-    struct fs *fs = burial->fs;
-    burial_clear(burial);
-    free(burial);
-    fs->burials--;
-    run(fs);
-}
-
-static void look_at_record(struct burial *burial);
-
-static void record_deleted(void *arg, const struct toystore_result *result)
-{
-    struct burial *burial = arg;
-    struct fs *fs = burial->fs;
-    if (result->status == TOYSTORE_CONFLICT && ++burial->tries < BURIAL_TRIES) {
-        look_at_record(burial); /* published to meanwhile, or renamed */
-        return;
-    }
-    if (result->status == TOYSTORE_OK && !result->sloppy) {
-        static const struct extents nothing;
-        struct named_pieces old = {&burial->extents, burial->record.pages,
-                                   burial->record.page_count};
-        reclaim_replaced(fs, &burial->file, &old, &(struct named_pieces){&nothing, NULL, 0});
-    }
-    burial_end(burial);
-}
-
-static void delete_record(struct burial *burial)
-{
-    struct file_key key;
-    file_record_key(&key, &burial->file);
-    struct toystore_request request = {.type = TOYSTORE_PUT,
-                                       .key = bytes_of(file_key_slice(&key)),
-                                       .condition = TOYSTORE_IF_MATCH,
-                                       .match = &burial->record_op,
-                                       .match_count = 1,
-                                       .exclusive = true,
-                                       .change = TOYSTORE_DELETE};
-    fs_submit(burial->fs, &request, record_deleted, burial);
-}
-
-static void take_extents(struct burial *burial, const struct extents *extents)
-{
-    for (size_t i = 0; i < extents->count; i++) {
-        const struct extent *one = &extents->items[i];
-        extents_write(&burial->extents, one->offset, one->size, one->segment, one->start);
-    }
-}
-
-static void next_page(struct burial *burial);
-
-static void got_page(void *arg, const struct toystore_result *result)
-{
-    struct burial *burial = arg;
-    const struct page_name *page = &burial->record.pages[burial->at];
-    struct slice bytes = {0};
-    if (result->status == TOYSTORE_OK && result->version_count == 1)
-        bytes = slice_from(result->versions[0].value);
-    /* What it names would be known to nobody: then all stays. */
-    if (bytes.size != (size_t)page->extents * EXTENT_SIZE || hash64(bytes) != page->checksum ||
-        page_decode(bytes, &burial->file, &burial->extents) < 0) {
-        burial_end(burial);
-        return;
-    }
-    burial->at++;
-    next_page(burial);
-}
-
-static void next_page(struct burial *burial)
-{
-    struct file_key key;
-    if (burial->at == burial->record.page_count) {
-        take_extents(burial, &burial->record.extents);
-        delete_record(burial);
-        return;
-    }
-    page_key(&key, &burial->file, &burial->record.pages[burial->at].page);
-    struct toystore_request request = {.type = TOYSTORE_FETCH,
-                                       .key = bytes_of(file_key_slice(&key))};
-    fs_submit(burial->fs, &request, got_page, burial);
-}
-
-static void next_name(struct burial *burial);
-
-/* A rename that was cut short has left two names, and either may be the last. */
-static void got_name(void *arg, const struct toystore_result *result)
-{
-    struct burial *burial = arg;
-    bool known =
-        (result->status == TOYSTORE_OK || result->status == TOYSTORE_NOT_FOUND) && !result->sloppy;
-    for (size_t i = 0; known && i < result->version_count; i++)
-        known = result->versions[i].kind != TOYSTORE_REFERENCE ||
-                !op_equal(&result->versions[i].attributes.file, &burial->file);
-    if (!known) {
-        burial_end(burial);
-        return;
-    }
-    burial->at++;
-    next_name(burial);
-}
-
-static void next_name(struct burial *burial)
-{
-    if (burial->at == burial->record.name_count) {
-        burial->at = 0;
-        next_page(burial);
-        return;
-    }
-    struct toystore_request request = {
-        .type = TOYSTORE_GET, .key = bytes_of(burial->record.names[burial->at]), .strict = 1};
-    fs_submit(burial->fs, &request, got_name, burial);
-}
-
-static void got_record(void *arg, const struct toystore_result *result)
-{
-    struct burial *burial = arg;
-    if (result->status != TOYSTORE_OK || result->version_count != 1 || result->sloppy) {
-        burial_end(burial);
-        return;
-    }
-    const struct toystore_version *version = &result->versions[0];
-    struct blob *value = blob_copy(slice_from(version->value));
-    if (file_record_decode(blob_slice(value), &burial->file, &burial->record) < 0) {
-        blob_unref(&value);
-        burial_end(burial);
-        return;
-    }
-    burial->value = value;
-    burial->record_op = version->op;
-    next_name(burial);
-}
-
-static void look_at_record(struct burial *burial)
-{
-    struct file_key key;
-    burial_clear(burial);
-    file_record_key(&key, &burial->file);
-    struct toystore_request request = {
-        .type = TOYSTORE_GET, .key = bytes_of(file_key_slice(&key)), .strict = 1};
-    fs_submit(burial->fs, &request, got_record, burial);
-}
-
-void reclaim_file(struct fs *fs, const struct toystore_op *file)
-{
-    struct burial *burial = base_alloc(sizeof *burial);
-    *burial = (struct burial){.fs = fs, .file = *file};
-    fs->burials++;
-    look_at_record(burial);
+    struct remains *remains = base_alloc(sizeof *remains);
+    *remains = (struct remains){.fs = fs, .file = *file, .since_ns = now_of(fs)};
+    remains->due_ns = remains->since_ns + (fs->reclaim_now ? 0 : RECLAIM_DELAY_MS * 1000000ull);
+    remains->record = now->record;
+    remains->own = true;
+    list_init(&remains->needed);
+    list_init(&remains->garbage);
+    follow(fs, file, &old->record, &now->record);
+    list_push_back(&fs->garbage, &remains->link);
+    add_garbage(remains, old, now);
+    if (!list_empty(&remains->garbage))
+        add_needed(remains, old, now);
+    reclaim_run(fs);
 }

@@ -6,6 +6,7 @@
 
 /* What a version of a file record names. */
 struct named_pieces {
+    struct toystore_op record; /* that version; none: there is no record any more */
     const struct extents *extents;
     const struct page_name *pages;
     size_t page_count;
@@ -19,5 +20,6 @@ void reclaim_file(struct fs *fs, const struct toystore_op *file);
 /* All that can go now goes, then `done`, which may come from inside. */
 void reclaim_finish(struct fs *fs, void (*done)(void *arg), void *arg);
 void reclaim_free(struct fs *fs);
+void reclaim_run(struct fs *fs); /* whatever can go on goes on; between burial.c and reclaim.c */
 
 #endif

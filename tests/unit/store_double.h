@@ -42,10 +42,14 @@ struct double_timer {
 
 static struct {
     struct map versions; /* key -> struct double_version */
+    struct map durable;  /* those that a SYNC has covered: what a power loss leaves at least */
     struct list answers, timers;
     uint64_t now_ns, ops, timer_ids;
     enum toystore_status put_fails; /* every put of a name ends so; OK: none does */
-    enum toystore_status store_fails, get_fails;
+    enum toystore_status store_fails, get_fails, sync_fails;
+    size_t requests, fail_at;           /* the request of this number fails; 0: none */
+    bool fail_done;                     /* it is done all the same, and nobody knows */
+    void (*deleting)(struct slice key); /* a chunk or page; NULL: nobody looks */
     size_t puts, gets, stores, fetches;
     size_t syncs, synced_chunks, synced_keys; /* requests, and what they named */
     struct prng prng;                         /* when set: answers come in any order */
@@ -57,6 +61,25 @@ static void double_free_version(struct double_version *version)
     blob_unref(&version->value);
     blob_unref(&version->extra);
     free(version);
+}
+
+static struct double_version *double_copy(const struct double_version *version)
+{
+    struct double_version *copy = base_copy(version, sizeof *version);
+    blob_ref(copy->value);
+    blob_ref(copy->extra);
+    return copy;
+}
+
+static void double_set(struct map *map, struct slice key, struct double_version *version)
+{
+    struct double_version *old = map_get(map, key);
+    if (old)
+        double_free_version(old);
+    if (version)
+        map_put(map, key, version);
+    else if (old)
+        map_remove(map, key);
 }
 
 static bool double_matches(const struct toystore_request *request,
@@ -100,9 +123,7 @@ static enum toystore_status double_put(const struct toystore_request *request,
     version->attributes = request->attributes;
     version->value = blob_copy(slice_from(request->value));
     version->extra = blob_copy(slice_from(request->extra));
-    if (old)
-        double_free_version(old);
-    map_put(&store.versions, key, version);
+    double_set(&store.versions, key, version);
     *ret_op = version->op;
     return TOYSTORE_OK;
 }
@@ -161,6 +182,10 @@ static void double_sync(const struct toystore_request *request)
                      memcmp(request->keys[i].data, chunks, sizeof chunks - 1) == 0;
         store.synced_chunks += chunk;
         store.synced_keys += !chunk;
+        const struct double_version *version =
+            map_get(&store.versions, slice_from(request->keys[i]));
+        if (version)
+            double_set(&store.durable, slice_from(request->keys[i]), double_copy(version));
     }
 }
 
@@ -170,6 +195,12 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
     (void)arg;
     struct double_answer *answer = base_alloc(sizeof *answer);
     *answer = (struct double_answer){.done = done, .arg = done_arg};
+    list_push_back(&store.answers, &answer->link);
+    bool fails = ++store.requests == store.fail_at;
+    if (fails && !store.fail_done) {
+        answer->status = TOYSTORE_UNAVAILABLE;
+        return 0;
+    }
     switch (request->type) {
     case TOYSTORE_PUT:
         answer->status = double_put(request, &answer->op);
@@ -177,6 +208,8 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
     case TOYSTORE_STORE:
         store.stores++;
         struct toystore_request put = *request;
+        if (request->change == TOYSTORE_DELETE && store.deleting)
+            store.deleting(slice_from(request->key));
         put.condition = TOYSTORE_ALWAYS;
         put.change = request->change == TOYSTORE_DELETE ? TOYSTORE_DELETE : TOYSTORE_SET;
         answer->status = store.store_fails ? store.store_fails : double_put(&put, &answer->op);
@@ -195,12 +228,15 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
         double_list(request, answer);
         break;
     case TOYSTORE_SYNC:
-        double_sync(request);
+        answer->status = store.sync_fails;
+        if (store.sync_fails == TOYSTORE_OK)
+            double_sync(request);
         break;
     case TOYSTORE_ROOM:
         break;
     }
-    list_push_back(&store.answers, &answer->link);
+    if (fails)
+        answer->status = TOYSTORE_INDETERMINATE;
     return 0;
 }
 
@@ -319,6 +355,24 @@ static const struct store_face double_face = {
     .wall_ns = double_wall_ns,
 };
 
+/* What no SYNC has covered stays or goes, each key for itself. */
+static inline void double_power_loss(struct prng *prng)
+{
+    size_t count = 0;
+    struct slice *keys = base_alloc((store.versions.count + 1) * sizeof *keys);
+    MAP_EACH(entry, &store.versions)
+    {
+        if (prng_chance(prng, 1, 2))
+            keys[count++] = slice_of(base_string(map_key(entry)), map_key(entry).size);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct double_version *durable = map_get(&store.durable, keys[i]);
+        double_set(&store.versions, keys[i], durable ? double_copy(durable) : NULL);
+        slice_free(keys[i]);
+    }
+    free(keys);
+}
+
 static void store_open(void)
 {
     memset(&store, 0, sizeof store);
@@ -332,6 +386,9 @@ static void store_close(void)
     MAP_EACH(entry, &store.versions)
     double_free_version(entry->value);
     map_free(&store.versions);
+    MAP_EACH(entry, &store.durable)
+    double_free_version(entry->value);
+    map_free(&store.durable);
     LIST_EACH(link, &store.timers)
     free(container_of(link, struct double_timer, link));
 }
