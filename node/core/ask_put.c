@@ -3,7 +3,7 @@
  * appear". What reached no majority becomes a sloppy put where that is allowed (PROTOCOL 6).
  *
  * Enters from: ask.c. Leaves to: FORWARD at an owner (coord_put.c), coord_sloppy.c. */
-#include "core/coord_priv.h"
+#include "core/coord_own.h"
 
 #include <stdlib.h>
 
@@ -267,7 +267,7 @@ static struct blob *pack_forward(struct core *core, const struct ask_put *put, b
                                  unsigned deadline_ms)
 {
     const struct toystore_request *request = &put->request;
-    struct buf match = {0};
+    struct buf match = {0}, own = {0};
     for (size_t i = 0; i < request->match_count; i++)
         wire_put_OPID(&match, op_from_public(request->match[i]));
     struct blob *params =
@@ -284,7 +284,9 @@ static struct blob *pack_forward(struct core *core, const struct ask_put *put, b
                                      .w = request->w,
                                      .durable = request->durable,
                                      .deadline_ms = deadline_ms,
-                                     .again = again});
+                                     .again = again,
+                                     .own = own_pack(core, put->key, &own)});
+    buf_free(&own);
     buf_free(&match);
     return params;
 }

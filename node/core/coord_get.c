@@ -3,7 +3,7 @@
  *
  * Enters from: ask.c. Leaves to: GET at the owners (replica.c), coord_get_settle.c,
  * coord_get_sloppy.c. */
-#include "core/coord_get.h"
+#include "core/coord_own.h"
 
 #define STATE(name) GET_##name
 #define TO(name)    (1u << GET_##name)
@@ -17,9 +17,10 @@ static void get_end(struct core *core, struct operation *operation);
 
 #define GET_STATES(S)                                                                              \
     S(NEW, NULL, TO(ASK) | TO(DONE))                                                               \
-    S(ASK, get_ask, TO(REST) | TO(SETTLE) | TO(SPREAD) | AGAIN)                                    \
-    S(REST, get_rest, TO(SETTLE) | TO(SPREAD) | AGAIN)                                             \
-    S(SETTLE, get_settle, TO(SPREAD) | AGAIN)                                                      \
+    S(ASK, get_ask, TO(REST) | TO(SETTLE) | TO(OWN) | TO(SPREAD) | AGAIN)                          \
+    S(REST, get_rest, TO(SETTLE) | TO(OWN) | TO(SPREAD) | AGAIN)                                   \
+    S(SETTLE, get_settle, TO(OWN) | TO(SPREAD) | AGAIN)                                            \
+    S(OWN, get_own, TO(ASK) | AGAIN)                                                               \
     S(SPREAD, get_spread, AGAIN)                                                                   \
     S(PAUSE, get_pause, TO(ASK) | TO(DONE))                                                        \
     S(STALE, get_stale, TO(ASK) | TO(DONE))                                                        \
@@ -67,8 +68,10 @@ void get_answer(struct core *core, struct coord_get *get, bool sloppy)
     operation_answer(core, &get->op, toystore_status_word(result.status));
     if (get->done)
         get->done(core, get->done_handle, &result);
-    if (!sloppy)
+    if (!sloppy) {
         get_repair(core, get);
+        own_learn(core, get);
+    }
     get_move(core, get, GET_DONE);
 }
 
@@ -96,6 +99,10 @@ static uint32_t owners_reachable(const struct core *core, const struct coord_get
 void get_chosen(struct core *core, struct coord_get *get)
 {
     get->settled = true;
+    if (own_unshown(core, get)) {
+        get_move(core, get, GET_OWN);
+        return;
+    }
     uint32_t held = tally_sloppy_held(&get->tally);
     if (electorate_has(&get->tally.electorate, held, QUORUM_SHOW))
         get_answer(core, get, false);

@@ -27,6 +27,7 @@ struct coord_get {
     uint32_t repair_tried;        /* owners asked to settle it */
     uint32_t spread, spread_open; /* owners that hold the visible sloppy puts; asked to */
     bool spread_failed;
+    struct op_id own; /* the sloppy put of this node's own that is given to the owners */
 
     /* without a quorum */
     node_id fallbacks[GET_FALLBACKS_MAX];
@@ -43,6 +44,7 @@ enum {
     GET_ASK,    /* r owners of every live layout */
     GET_REST,   /* all of them */
     GET_SETTLE, /* an owner settles the key by a round */
+    GET_OWN,    /* a sloppy put of this node's own that they do not show goes to the owners */
     GET_SPREAD, /* visible sloppy puts go to n - r + 1 owners */
     GET_PAUSE,  /* no quorum answers: again soon */
     GET_STALE,  /* taking over a newer view */

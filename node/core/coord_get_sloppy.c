@@ -3,7 +3,7 @@
  * and marked so. "Not found" only when an owner is among them.
  *
  * Enters from: coord_get.c. Leaves to: GET at the fallbacks. */
-#include "core/coord_get.h"
+#include "core/coord_own.h"
 
 static unsigned wanted(const struct core *core, const struct coord_get *get)
 {
@@ -50,6 +50,7 @@ void get_sloppy(struct core *core, struct operation *operation)
     size_t count = layout_rank(view_newest(core), get->partition, ranked, ARRAY_COUNT(ranked));
     timer_cancel(core, &get->timer);
     tally_merge(&get->tally);
+    own_merge(core, get->key, &get->tally.arena, &get->tally.base);
     get->fallback_count = get->fallback_open = get->fallback_shown = 0;
     for (size_t i = 0; i < count && get->fallback_count < GET_FALLBACKS_MAX; i++) {
         if (electorate_index(&get->tally.electorate, ranked[i]) >= 0 ||

@@ -98,7 +98,10 @@ static bool enough_reachable(const struct core *core, const struct coord_put *pu
 /* Makes what is accepted; false: not plainly "apply". */
 static bool judge_put(struct coord_put *put, struct replica_work *work, struct record *record)
 {
-    judge(&work->arena, &work->record, &put->put, &put->judgement);
+    struct record base = work->record;
+    if (put->own.sloppy_count > 0)
+        record_merge(&work->arena, &base, &put->own, &base);
+    judge(&work->arena, &base, &put->put, &put->judgement);
     if (put->judgement.verdict != VERDICT_APPLY)
         return false;
     *record = put->judgement.record;

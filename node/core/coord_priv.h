@@ -27,6 +27,10 @@ struct coord {
     struct map led;   /* key -> struct key_led */
     struct map tried; /* op -> struct op: what a caller's op was first asked with */
     struct list tried_order;
+    struct map own; /* key -> struct own_key: what its askers put sloppily (coord_own.c) */
+    struct list own_order;
+    size_t own_bytes;
+    struct timer own_timer;
     struct map directories; /* keys that were seen to be directories (raw_put.c) */
     struct list refused;    /* requests that could not begin, to be answered from outside */
     struct timer refused_timer;
@@ -61,6 +65,7 @@ void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uin
 /* Each file's pool, and what is under way when the core ends. */
 #define COORD_PARTS(P)                                                                             \
     P(ask)                                                                                         \
+    P(own)                                                                                         \
     P(retry) P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(client)
 #define PART(name)                                                                                 \
     void coord_##name##_init(struct coord *coord);                                                 \

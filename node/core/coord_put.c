@@ -3,6 +3,7 @@
  * Enters from: FORWARD and REPAIR (core_dispatch), coord_settle, coord_reaccept.
  * Leaves to: coord_leader.c and coord_round.c, which run it; then rpc_reply or the caller's done.
  */
+#include "core/coord_own.h"
 #include "core/coord_put.h"
 
 #include <stdlib.h>
@@ -372,8 +373,9 @@ static void forward_start(struct core *core, const struct rpc_request *request,
     if (BROKEN(core, if_absent))
         put->put.condition = TOYSTORE_ALWAYS;
     put->put.forgetful = BROKEN(core, op_once);
-    if (!read_match(put, &forward->match)) {
-        rpc_fail(core, &request->origin, TOYSTORE_INVALID, "match");
+    if (!read_match(put, &forward->match) ||
+        !own_read(core, partition, &forward->own, &put->request_arena, &put->own)) {
+        rpc_fail(core, &request->origin, TOYSTORE_INVALID, "match or own");
         put_free(core, put);
         return;
     }

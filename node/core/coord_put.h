@@ -46,6 +46,7 @@ struct coord_put {
     struct blob *key_bytes; /* SETTLE, REACCEPT: the key's own copy, and the base's */
     struct blob *base_bytes;
     struct judge_put put;
+    struct record own;  /* what its asker has put sloppily and not read in a register yet */
     struct ballot seen; /* REPAIR: what the answer must be at or above */
     unsigned w;
     bool durable;

@@ -125,6 +125,8 @@ static void prepared(struct core *core, struct coord_put *put)
 {
     tally_merge(&put->tally);
     bool chosen = tally_chosen(&put->tally) || BROKEN(core, answer_unchosen);
+    if (put->own.sloppy_count > 0)
+        record_merge(&put->tally.arena, &put->tally.base, &put->own, &put->tally.base);
     if (put->kind == TASK_PUT) {
         judge_round(core, put, chosen);
         return;

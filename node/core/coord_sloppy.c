@@ -4,7 +4,7 @@
  * members make it OK.
  *
  * Enters from: ask_put.c. Leaves to: GET and HINT_PUT (replica_request.c). */
-#include "core/coord_priv.h"
+#include "core/coord_own.h"
 
 /* A storing member that takes the put: an owner, or a fallback that stands for one. */
 struct stand {
@@ -84,6 +84,8 @@ static void finish(struct core *core, struct coord_sloppy *put, enum toystore_st
         .status = status, .message = "", .sloppy = true, .op = op_to_public(put->name.id)};
     if (status == TOYSTORE_CONFLICT)
         result_versions(&put->arena, &put->base, &result);
+    if (status == TOYSTORE_OK)
+        own_remember(core, put->key, &put->name, put->record);
     operation_answer(core, &put->op, toystore_status_word(status));
     put->done(core, put->done_handle, &result);
     operation_move(core, &put->op, SLOPPY_DONE);
@@ -139,6 +141,7 @@ static void read_done(struct core *core, struct coord_sloppy *put)
         record_merge(&put->arena, &put->base, &record, &put->base);
         shown = true;
     }
+    own_merge(core, put->key, &put->arena, &put->base);
     if (shown)
         operation_move(core, &put->op, SLOPPY_STORE);
     else
@@ -166,7 +169,7 @@ static void sloppy_read(struct core *core, struct operation *operation)
 {
     struct coord_sloppy *put = sloppy_of(operation);
     choose_stands(core, put);
-    if (put->stand_count < put->w) {
+    if (put->stand_count < put->w || !own_room(core, put->key, &put->name.id)) {
         finish(core, put, TOYSTORE_NOT_APPLIED);
         return;
     }

@@ -192,6 +192,11 @@ static enum toystore_status work_hint_put(struct core *core, struct replica_requ
         return TOYSTORE_RETIRED;
     if (put->first && era_compare(put->op.era, view_era(view_of(core, request->partition))) < 0)
         return TOYSTORE_TOO_LATE;
+    /* An asker's, once more: it was at all owners, and was replaced, before it was collected. */
+    const struct partition *partition = view_partition(core, request->partition);
+    if (!put->first && !key_is_immutable(put->key) &&
+        era_compare(put->op.era, partition->collected) < 0)
+        return TOYSTORE_TOO_LATE;
     enum toystore_status status;
     if (key_is_immutable(put->key)) {
         status = replica_immutable(work, put->record, request->frame);

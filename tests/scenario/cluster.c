@@ -28,6 +28,7 @@ struct test_node {
     unsigned life, boots;
     int64_t clock_us; /* its wall clock's, ahead of the others */
     bool up, paused, ready;
+    bool client;            /* stores nothing */
     bool may_stop, stopped; /* by itself */
     uint32_t weight;        /* 0: 100 */
 };
@@ -352,7 +353,7 @@ static void step(unsigned node, struct core_event *event)
 static void boot(unsigned node)
 {
     struct test_node *own = &cluster.nodes[node];
-    struct core_config config = {.storing = true,
+    struct core_config config = {.storing = !own->client,
                                  .weight = own->weight ? own->weight : 100,
                                  .replicas = 3,
                                  .write_quorum = 2,
@@ -578,13 +579,17 @@ bool cluster_stored(unsigned node, const char *key, struct entry *ret_entry,
 
 static bool at_rest(void)
 {
+    unsigned storing = 0;
     for (unsigned i = 0; i < cluster.count; i++) {
         const struct core *core = cluster.nodes[i].core;
         const struct layout *newest = view_newest(core);
-        if (!cluster.nodes[i].ready || !newest || newest != view_oldest(core) ||
-            newest->member_count != cluster.count)
+        storing += !cluster.nodes[i].client;
+        if (!cluster.nodes[i].ready || !newest || newest != view_oldest(core))
             return false;
     }
+    for (unsigned i = 0; i < cluster.count; i++)
+        if (view_newest(cluster.nodes[i].core)->member_count != storing)
+            return false;
     return true;
 }
 
@@ -613,14 +618,25 @@ void cluster_start(unsigned count)
     cluster_run_ms(1000); /* leaders */
 }
 
-unsigned cluster_join(void)
+static unsigned join(bool client)
 {
     unsigned node = cluster.count++;
     assert_true(node < CLUSTER_MAX);
+    cluster.nodes[node].client = client;
     open_store(node);
     boot(node);
     run_until_at_rest();
     return node;
+}
+
+unsigned cluster_join(void)
+{
+    return join(false);
+}
+
+unsigned cluster_join_client(void)
+{
+    return join(true);
 }
 
 void cluster_stop(void)

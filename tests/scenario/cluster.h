@@ -20,6 +20,8 @@ void cluster_start(unsigned count);
 void cluster_stop(void);
 /* One more storing node; runs until its layout alone is live. Returns its number. */
 unsigned cluster_join(void);
+/* A member that stores nothing, as a mount is. */
+unsigned cluster_join_client(void);
 
 /* How far a node's wall clock is ahead of the others. */
 void cluster_clock(unsigned node, int64_t ahead_us);

@@ -163,6 +163,166 @@ static void what_left_copies_is_not_refused(void **state)
     cluster_stop();
 }
 
+/* All six nodes by rank for "k". */
+static void six_by_rank(unsigned ret_nodes[6])
+{
+    node_id ranked[6];
+    cluster_start(6);
+    const struct core *core = cluster_core(0);
+    uint32_t partition = view_partition_of(core, slice_str("k"));
+    assert_int_equal(layout_rank(view_newest(core), partition, ranked, 6), 6);
+    for (unsigned rank = 0; rank < 6; rank++)
+        for (unsigned node = 0; node < 6; node++)
+            if (cluster_id(node) == ranked[rank])
+                ret_nodes[rank] = node;
+}
+
+static const struct toystore_result *put_over(unsigned node, struct toystore_op seen,
+                                              const char *value)
+{
+    static struct toystore_op match;
+    match = seen;
+    struct toystore_request put = put_request_of("k", value);
+    put.condition = TOYSTORE_IF_MATCH;
+    put.match = &match;
+    put.match_count = 1;
+    return cluster_call(node, &put);
+}
+
+enum { ASKER = 5 }; /* by rank: neither owner nor fallback of what is put */
+
+/* The last in rank puts 1, then 1 2 sloppily at the first owner and two fallbacks; then all of
+ * these die, and two owners that know nothing of it are back. Returns what was put first. */
+static struct toystore_op unseen_by_the_majority(const unsigned nodes[6])
+{
+    unsigned asker = nodes[ASKER];
+    assert_int_equal(cluster_put(asker, "k", "1"), TOYSTORE_OK);
+    struct toystore_op first = cluster_get(asker, "k")->versions[0].op;
+    cluster_run_ms(1000);
+    cluster_kill(nodes[1]);
+    cluster_kill(nodes[2]);
+    const struct toystore_result *result = put_over(asker, first, "1 2");
+    assert_int_equal(result->status, TOYSTORE_OK);
+    assert_true(result->sloppy);
+    cluster_kill(nodes[0]);
+    cluster_kill(nodes[3]);
+    cluster_kill(nodes[4]);
+    cluster_restart(nodes[1]);
+    cluster_restart(nodes[2]);
+    cluster_run_ms(3000);
+    return first;
+}
+
+static void all_see(const unsigned nodes[6], const char *value)
+{
+    cluster_restart(nodes[0]);
+    cluster_restart(nodes[3]);
+    cluster_restart(nodes[4]);
+    cluster_run_ms(10000);
+    for (unsigned i = 0; i < 6; i++) {
+        const struct toystore_result *result = cluster_get(nodes[i], "k");
+        assert_true(shows(result, value));
+        assert_int_equal(result->version_count, 1);
+    }
+}
+
+/* Its asker goes on from it: else its next put, which stands for all earlier ones of its session,
+ * would replace what it had not read. */
+static void its_asker_reads_a_sloppy_put_that_no_owner_shows(void **state)
+{
+    (void)state;
+    unsigned nodes[6];
+    six_by_rank(nodes);
+    unseen_by_the_majority(nodes);
+    const struct toystore_result *result = cluster_get(nodes[ASKER], "k");
+    assert_true(shows(result, "1 2"));
+    assert_int_equal(put_over(nodes[ASKER], result->versions[0].op, "1 2 3")->status, TOYSTORE_OK);
+    all_see(nodes, "1 2 3");
+    cluster_stop();
+}
+
+static void a_put_over_what_its_session_has_replaced_is_refused(void **state)
+{
+    (void)state;
+    unsigned nodes[6];
+    six_by_rank(nodes);
+    struct toystore_op first = unseen_by_the_majority(nodes);
+    assert_int_equal(put_over(nodes[ASKER], first, "1 3")->status, TOYSTORE_CONFLICT);
+    all_see(nodes, "1 2");
+    cluster_stop();
+}
+
+/* A change of times alone is made of what stands there. */
+static void a_touch_keeps_what_its_session_has_put(void **state)
+{
+    (void)state;
+    unsigned nodes[6];
+    six_by_rank(nodes);
+    unseen_by_the_majority(nodes);
+    struct toystore_request touch = {.type = TOYSTORE_PUT,
+                                     .key = bytes_text("k"),
+                                     .change = TOYSTORE_TOUCH,
+                                     .attributes = {.mtime_ns = INT64_MAX}};
+    assert_int_equal(cluster_call(nodes[ASKER], &touch)->status, TOYSTORE_OK);
+    all_see(nodes, "1 2");
+    cluster_stop();
+}
+
+/* Brought to the owners without anybody asking. */
+static void the_asker_spreads_it_by_itself(void **state)
+{
+    (void)state;
+    unsigned nodes[6];
+    six_by_rank(nodes);
+    unseen_by_the_majority(nodes);
+    cluster_run_ms(5000);
+    const struct toystore_result *result = cluster_get(nodes[1], "k");
+    assert_true(shows(result, "1 2"));
+    cluster_stop();
+}
+
+/* A client slept while what it had put sloppily was delivered, deleted and collected: it does not
+ * bring it back. */
+static void a_sloppy_put_that_was_collected_stays_away(void **state)
+{
+    (void)state;
+    struct entry entry;
+    struct record record;
+    struct side side = five_nodes();
+    unsigned client = cluster_join_client();
+    for (unsigned i = 0; i < 5; i++)
+        cluster_core(i)->config.collect_min = 1;
+    cluster_kill(side.owners[1]);
+    cluster_kill(side.owners[2]);
+    assert_int_equal(cluster_put(client, "k", "sloppy"), TOYSTORE_OK);
+    cluster_pause(client);
+    cluster_restart(side.owners[1]);
+    cluster_restart(side.owners[2]);
+    cluster_core(side.owners[1])->config.collect_min = 1;
+    cluster_core(side.owners[2])->config.collect_min = 1;
+    cluster_run_ms(3000);
+    assert_true(shows(cluster_get(side.fallbacks[0], "k"), "sloppy"));
+    struct toystore_request delete = {
+        .type = TOYSTORE_PUT, .key = bytes_text("k"), .change = TOYSTORE_DELETE};
+    const struct toystore_result *result = cluster_get(side.fallbacks[0], "k");
+    struct toystore_op seen = result->versions[0].op;
+    delete.condition = TOYSTORE_IF_MATCH;
+    delete.match = &seen;
+    delete.match_count = 1;
+    assert_int_equal(cluster_call(side.fallbacks[0], &delete)->status, TOYSTORE_OK);
+    for (unsigned ms = 0; cluster_stored(side.owners[0], "k", &entry, &record); ms += 100) {
+        assert_true(ms < 20000);
+        cluster_run_ms(100);
+    }
+    cluster_continue(client);
+    assert_int_equal(cluster_get(client, "k")->status, TOYSTORE_NOT_FOUND);
+    cluster_run_ms(3000);
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(cluster_stored(side.owners[i], "k", &entry, &record));
+    assert_int_equal(cluster_get(client, "k")->status, TOYSTORE_NOT_FOUND);
+    cluster_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +331,11 @@ int main(void)
         cmocka_unit_test(a_directory_that_cannot_be_made_is_named),
         cmocka_unit_test(a_split_heals_into_siblings),
         cmocka_unit_test(what_left_copies_is_not_refused),
+        cmocka_unit_test(its_asker_reads_a_sloppy_put_that_no_owner_shows),
+        cmocka_unit_test(a_put_over_what_its_session_has_replaced_is_refused),
+        cmocka_unit_test(a_touch_keeps_what_its_session_has_put),
+        cmocka_unit_test(the_asker_spreads_it_by_itself),
+        cmocka_unit_test(a_sloppy_put_that_was_collected_stays_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
