@@ -418,9 +418,7 @@ class Torture:
         for mount in self.mounts:
             lost += self.judge_values(mount.root, mount, self.values + self.large)
             lost += self.judge_names(mount)
-            # Not yet where puts may be sloppy: lines appended on both sides of a split can get lost.
-            if self.strict:
-                lost += self.judge_lines(mount.root, mount)
+            lost += self.judge_lines(mount.root, mount)
         names = [key.name for key in self.values + self.large] + list(self.winners) + ['t/lines', 't']
         lost += self.judge_replicas(names + list(self.registers.tried))
         for (key, value), times in self.registers.increments.items():
