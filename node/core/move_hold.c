@@ -189,8 +189,9 @@ static bool owned_all_along(const struct core *core, const struct hold *hold, st
     return true;
 }
 
-/* `sources` (bits of the partition's electorate) are for those that recover. */
-static void hold_begin(struct core *core, uint32_t partition, enum hold_mode mode, uint32_t sources)
+/* The approval is for those that recover. */
+static void hold_begin(struct core *core, uint32_t partition, enum hold_mode mode,
+                       const struct approval *approval)
 {
     struct move *move = core->move;
     pool_handle handle;
@@ -200,7 +201,8 @@ static void hold_begin(struct core *core, uint32_t partition, enum hold_mode mod
     hold->partition = partition;
     hold->era = view_era(view_of(core, partition));
     hold->mode = mode;
-    hold->sources = sources;
+    hold->sources = mode == HOLD_TAKE ? 0 : approval->sources;
+    hold->met = mode == HOLD_TAKE ? 0 : approval->met;
     move->not_before_us[partition] = UINT64_MAX;
     if (mode == HOLD_TAKE)
         choose_electorate(core, hold);
@@ -260,9 +262,9 @@ void move_hold(struct core *core)
         if (!due(core, partition))
             continue;
         if (view_partition(core, partition)->mute)
-            hold_begin(core, partition, approval->mode, approval->sources);
+            hold_begin(core, partition, approval->mode, approval);
         else
-            hold_begin(core, partition, HOLD_TAKE, 0);
+            hold_begin(core, partition, HOLD_TAKE, approval);
     }
 }
 

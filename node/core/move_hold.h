@@ -9,6 +9,7 @@ struct suspect {
     struct ballot ballot;
     unsigned lacking;  /* sources that do not show it */
     bool damaged;      /* as far as is known: the own copy */
+    bool unknown;      /* and a source's */
     struct blob *best; /* the highest that they show instead, encoded; NULL: nothing */
 };
 
@@ -18,6 +19,7 @@ struct hold {
     struct era era;
     enum hold_mode mode;
     uint32_t sources; /* HOLD_RECOVER, HOLD_SALVAGE: all of these, and no other */
+    unsigned met;     /* bits of layouts: F of the sources there are not mute */
     struct electorate electorate;
     unsigned layouts_wanted; /* HOLD_TAKE: bits of the electorate's layouts, F of each ... */
     bool any_layout;         /* ... or of one of them */

@@ -44,6 +44,7 @@ struct approval {
     struct view view;
     enum hold_mode mode;
     uint32_t sources; /* bits of the view's electorate */
+    unsigned met;     /* bits of its layouts: F of the sources are owners in it and not mute */
 };
 
 struct recover;

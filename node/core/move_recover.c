@@ -20,6 +20,7 @@ struct patient {
     uint32_t noted;      /* those of them that have noted it */
     uint32_t highest;    /* epoch that any of them had noted when asked */
     bool ready;          /* sources are known */
+    unsigned met;        /* bits of layouts: F of the sources there are not mute */
 };
 
 /* A round: first everybody is asked (epoch 0), then the sources are told the epoch. */
@@ -183,6 +184,7 @@ static bool choose_sources(struct core *core, struct patient *patient, unsigned 
     unsigned wanted = (unsigned)min_u64(electorate->layouts[at].f, bits(others));
     if (wanted > 0 && bits(patient->fine & mask) >= wanted) {
         patient->sources |= first_bits(patient->fine & mask, wanted);
+        patient->met |= 1u << at;
         return true;
     }
     uint32_t answering = (patient->fine | patient->mute | self_bit) & mask;
@@ -247,8 +249,8 @@ static void round_next(struct core *core)
         uint32_t partition = patient->partition;
         if (patient->ready && patient->noted == patient->sources &&
             view_of(core, partition).epoch == move->targets[partition])
-            move->approvals[partition] =
-                (struct approval){view_of(core, partition), patient->mode, patient->sources};
+            move->approvals[partition] = (struct approval){view_of(core, partition), patient->mode,
+                                                           patient->sources, patient->met};
     }
     round_end(core);
     move_hold(core);

@@ -38,15 +38,21 @@ static bool source_unknown(struct core *core, struct hold *hold, const struct re
     return only_one || hold->mode == HOLD_SALVAGE;
 }
 
+static struct suspect *suspect_get(struct hold *hold, struct slice key)
+{
+    struct suspect *suspect = map_get(&hold->suspects, key);
+    if (!suspect) {
+        suspect = base_alloc(sizeof *suspect);
+        map_put(&hold->suspects, key, suspect);
+    }
+    return suspect;
+}
+
 /* One more source does not show the own register. */
 static void suspect_add(struct hold *hold, const struct take *take, const struct ballot *ballot,
                         const struct record *theirs)
 {
-    struct suspect *suspect = map_get(&hold->suspects, take->key);
-    if (!suspect) {
-        suspect = base_alloc(sizeof *suspect);
-        map_put(&hold->suspects, take->key, suspect);
-    }
+    struct suspect *suspect = suspect_get(hold, take->key);
     suspect->ballot = *ballot;
     suspect->lacking++;
     if (!theirs->has_register)
@@ -78,6 +84,8 @@ static void take_work(struct core *core, struct replica_work *work)
         hold->failed = true;
         return;
     }
+    if (unknown && hold->mode != HOLD_TAKE)
+        suspect_get(hold, take->key)->unknown = true;
     const struct reg *own = &work->record.reg;
     bool older = work->record.has_register && era_compare(own->ballot.era, hold->era) < 0;
     if (hold->strict && older && !unknown &&
@@ -161,14 +169,22 @@ void suspects_free(struct map *suspects)
     *suspects = (struct map){0};
 }
 
-/* Its copy is damaged, and no source gave a whole one: will none come? What was chosen, F sources
- * show; but one whose own copy is damaged shows nothing, and says nothing either. Then, and where
- * there are not F, all others must have been asked: who was not may have it. */
-static bool suspect_is_lost(const struct hold *hold, const struct suspect *suspect)
+/* Its copy is damaged, and no source gave a whole one: will none come? What was chosen in a layout,
+ * F sources of it show; but one whose own copy is damaged shows nothing, and says nothing either.
+ * Then, and where there are not F, all others of the layout must have been asked: who was not may
+ * have it. So a single owner that takes part in a move has nobody to ask in the older layout. */
+static bool suspect_is_lost(const struct core *core, const struct hold *hold,
+                            const struct suspect *suspect)
 {
-    unsigned others = hold->electorate.member_count - 1;
-    return (unsigned)__builtin_popcount(hold->sources) >= others ||
-           (hold->mode == HOLD_RECOVER && suspect->lacking >= hold->source_count);
+    int self = electorate_index(&hold->electorate, core->id);
+    uint32_t own = self >= 0 ? (uint32_t)1 << self : 0;
+    bool none_shows = suspect->lacking >= hold->source_count && !suspect->unknown;
+    for (unsigned i = 0; i < hold->electorate.layout_count; i++) {
+        uint32_t unasked = hold->electorate.layouts[i].mask & ~hold->sources & ~own;
+        if (unasked != 0 && !((hold->met >> i & 1) != 0 && none_shows))
+            return false;
+    }
+    return true;
 }
 
 static void drop_work(struct core *core, struct replica_work *work)
@@ -178,10 +194,11 @@ static void drop_work(struct core *core, struct replica_work *work)
     struct record best = {0};
     if (!suspect)
         return;
-    if (!work->damaged || suspect_is_lost(hold, suspect))
+    bool lost = work->damaged && suspect_is_lost(core, hold, suspect);
+    if (!work->damaged || lost)
         damaged_forget(core, work->key);
     if (work->damaged) {
-        work->drop = suspect_is_lost(hold, suspect);
+        work->drop = lost;
         hold->failed = hold->failed || !work->drop;
         if (work->drop)
             core_log(core, LOG_ERROR, "\"%.*s\" was damaged, and no other owner has it",
@@ -226,12 +243,7 @@ static void add_damaged(struct core *core, struct hold *hold)
         struct slice key = map_key(entry);
         if (hold->mode == HOLD_TAKE || view_partition_of(core, key) != hold->partition)
             continue;
-        struct suspect *suspect = map_get(&hold->suspects, key);
-        if (!suspect) {
-            suspect = base_alloc(sizeof *suspect);
-            map_put(&hold->suspects, key, suspect);
-        }
-        suspect->damaged = true;
+        suspect_get(hold, key)->damaged = true;
     }
 }
 
