@@ -182,7 +182,9 @@ struct toystore_request {
     unsigned limit; /* LIST: entries at most; 0: the node's choice */
 
     /* PUT, STORE */
-    struct toystore_op op; /* zero: the node makes one. A retry gives the one of the first try */
+    struct toystore_op op; /* zero: the node makes one. A retry gives the one of the first try. With
+                              sequence 0 and the session of toystore_op_new: the node makes one, of
+                              that session or none (RETIRED) */
     enum toystore_condition condition;
     const struct toystore_op *match;
     size_t match_count;
@@ -250,7 +252,11 @@ typedef void toystore_done_fn(void *arg, const struct toystore_result *result);
 int toystore_submit(struct toystore *node, const struct toystore_request *request,
                     toystore_done_fn *done, void *arg);
 
-/* A fresh op of this process's session. */
+/* A fresh op of this process's session. A node that stores nothing and was taken for dead for a
+ * minute finds its session retired when it is back, and takes a new one by itself: then ops that
+ * were made before are RETIRED (certainly not applied) or INDETERMINATE, puts whose op the node makes
+ * go on under the new one, and chunks that no put has named yet must be stored anew under a new name,
+ * since those of the old session may be swept. */
 struct toystore_op toystore_op_new(struct toystore *node);
 
 /* ---- the simple calls (the seed's Put, Get, GetString): these wait -------------------------- */

@@ -39,6 +39,7 @@ struct ask_put {
     bool refused;      /* by the register's chain, after that */
     bool unsure;       /* whether there are: the tries before were not this node's */
     bool sloppy_may, foreign_op;
+    bool bound; /* to the session in which it was asked for: never begun anew in another */
     struct op_id caller_op; /* sequence 0: the caller named none */
     unsigned taken;         /* coordinators that have the op, or may */
     unsigned renames;
@@ -214,8 +215,8 @@ static void ask_waiting(struct core *core, struct operation *operation)
 
 static void name_op(struct core *core, struct ask_put *put)
 {
-    if (!put->foreign_op)
-        put->name.id = core_op_new(core);
+    if (!put->foreign_op) /* of the session in which it was asked for, also when that has changed */
+        put->name.id.sequence = core_op_new(core).sequence;
     put->name.time_us = core_hybrid_us(core);
     /* Where a clock far ahead has written, this put follows it there, but not this node's clock. */
     if (put->floor_us != 0 && put->name.time_us <= put->floor_us)
@@ -457,6 +458,31 @@ static void turned_down(struct core *core, struct ask_put *put, enum toystore_st
         finish_failed(core, put);
 }
 
+static void new_name(struct core *core, struct ask_put *put, unsigned state)
+{
+    put->taken = 0;
+    put->foreign_op = false;
+    put->name.era = (struct era){0};
+    for (unsigned i = 0; i < put->given_count; i++)
+        put->given[i].tried = false;
+    ask_move(core, put, state);
+}
+
+/* This node was taken for dead. What has certainly not happened is begun anew in the new session;
+ * but not what its caller has named, or tied to the old one. */
+static void retired(struct core *core, struct ask_put *put)
+{
+    session_renew(core, &put->name.id.session);
+    bool renewed = session_compare(&put->name.id.session, &core->session) != 0;
+    if (!renewed || put->foreign_op || put->bound || put->taken > 1 || put->maybe ||
+        ++put->renames >= ROUNDS_MAX) {
+        turned_down(core, put, TOYSTORE_RETIRED);
+        return;
+    }
+    put->name.id.session = core->session;
+    new_name(core, put, ASK_ROUTE);
+}
+
 /* Older than its key's chain, and never applied: a new op with a later time and era. */
 static void too_late(struct core *core, struct ask_put *put, const struct forward_reply *reply)
 {
@@ -467,13 +493,8 @@ static void too_late(struct core *core, struct ask_put *put, const struct forwar
         without_majority(core, put);
         return;
     }
-    put->taken = 0;
-    put->foreign_op = false;
-    put->name.era = (struct era){0};
-    for (unsigned i = 0; i < put->given_count; i++)
-        put->given[i].tried = false;
     put->stale_view = reply->view;
-    ask_move(core, put, ASK_STALE);
+    new_name(core, put, ASK_STALE);
 }
 
 static void answered(struct core *core, struct ask_put *put, struct given *given,
@@ -490,8 +511,10 @@ static void answered(struct core *core, struct ask_put *put, struct given *given
         refused(core, put, given, reply);
         return;
     case TOYSTORE_TOO_LARGE:
+        turned_down(core, put, TOYSTORE_TOO_LARGE);
+        return;
     case TOYSTORE_RETIRED:
-        turned_down(core, put, (enum toystore_status)reply->status);
+        retired(core, put);
         return;
     case TOYSTORE_TOO_LATE:
         put->stale_from = given->id;
@@ -573,6 +596,13 @@ void ask_put(struct core *core, const struct toystore_request *request,
              const struct session *session, ask_done_fn *done, uint64_t handle)
 {
     pool_handle own;
+    struct op_id asked = op_from_public(request->op);
+    bool bound =
+        asked.sequence == 0 && session_compare(&asked.session, &(struct session){{0}}) != 0;
+    if (bound && session_compare(&asked.session, &core->session) != 0) {
+        ask_refuse(core, done, handle, TOYSTORE_RETIRED, "this node has another session now");
+        return;
+    }
     struct ask_put *put = pool_new(&core->coord->asks, &own);
     if (!put) {
         ask_refuse(core, done, handle, TOYSTORE_BUSY, "too many requests");
@@ -581,6 +611,7 @@ void ask_put(struct core *core, const struct toystore_request *request,
     put->op = (struct operation){.table = &ask_table, .handle = own};
     put->done = done;
     put->done_handle = handle;
+    put->bound = bound;
     request_copy(&put->arena, request, &put->request);
     put->key = slice_public(put->request.key);
     put->partition = view_partition_of(core, put->key);

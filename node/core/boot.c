@@ -155,6 +155,7 @@ static void start_modules(struct core *core)
     hints_start(core);
     entropy_start(core);
     collect_start(core);
+    retire_start(core);
 }
 
 /* ---- step 3: note this start ---- */
@@ -345,7 +346,7 @@ static bool restore_pair(struct core *core, struct slice key, struct slice value
     else if (slice_equal(key, slice_str("scrub")))
         scrub_restore(core, value);
     else if (has_prefix(key, "session/"))
-        replica_restore_session(core, key);
+        retire_restore(core, key);
     else if (has_prefix(key, "grave/"))
         grave_restore(core, key, value);
     return true;

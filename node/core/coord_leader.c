@@ -142,6 +142,8 @@ static void lead_work(struct core *core, struct replica_work *work)
     if (!put || work->index >> 8 != put->attempt || put->op.state != PUT_LEAD)
         return;
     struct view view = view_of(core, put->partition);
+    if (put_is_retired(core, put)) /* a round says what becomes of it */
+        return;
     if (work->damaged || view_mute(core, put->partition) || !view_equal(&view, &put->view))
         return;
     struct record *record = arena_alloc(&work->arena, sizeof *record);

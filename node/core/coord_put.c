@@ -268,6 +268,20 @@ void put_short(struct core *core, struct coord_put *put)
     put_move(core, put, PUT_PAUSE);
 }
 
+/* What this node has accepted already, or another one that had the op before, may be finished: a
+ * round without the op's name accepts the base unchanged, and if the op is in its chain, that is
+ * its answer. Any other put has certainly not happened. */
+void put_retired(struct core *core, struct coord_put *put)
+{
+    put->rounds_only = true;
+    if (put->finishing || (!put->sent && !put->put.again)) {
+        put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_RETIRED);
+        return;
+    }
+    put->finishing = true;
+    put_move(core, put, PUT_PAUSE);
+}
+
 static void view_taken(struct core *core, uint64_t handle)
 {
     struct coord_put *put = put_find(core, handle);

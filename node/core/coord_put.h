@@ -61,6 +61,7 @@ struct coord_put {
     uint32_t attempt; /* answers of an earlier one are not looked at */
     bool leading;     /* this attempt is the leader's one round */
     bool rounds_only; /* a NACK or an open key: no leader's round any more */
+    bool finishing;   /* its session is retired: only what was begun before is finished */
     bool sent;        /* an accept that holds the op was made ... */
     bool sent_before; /* ... by an earlier attempt */
     struct tally tally;
@@ -117,6 +118,12 @@ bool put_begin(struct core *core, struct coord_put *put);
 void put_nacked(struct core *core, struct coord_put *put, const struct ballot *promised);
 void put_stale(struct core *core, struct coord_put *put, const struct view *view, node_id from);
 void put_short(struct core *core, struct coord_put *put);
+/* The op's session is retired: nothing is begun any more in its name. */
+void put_retired(struct core *core, struct coord_put *put);
+static inline bool put_is_retired(const struct core *core, const struct coord_put *put)
+{
+    return put->kind == TASK_PUT && !put->finishing && retire_refuses(core, &put->put.op.id);
+}
 /* The one answer; the key's next task runs. The put itself goes on to PUT_BEHIND or is done. */
 void put_answer(struct core *core, struct coord_put *put, enum toystore_status status);
 

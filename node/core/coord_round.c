@@ -36,7 +36,8 @@ static void round_lost(struct core *core, struct coord_put *put)
 static void promise_work(struct core *core, struct replica_work *work)
 {
     struct coord_put *put = round_of(core, work, PUT_PROMISE);
-    if (!put || view_moved(core, put) || view_mute(core, put->partition))
+    if (!put || view_moved(core, put) || view_mute(core, put->partition) ||
+        put_is_retired(core, put))
         return;
     const struct ballot *promised = put_promised(core, put, work);
     struct era era = view_era(put->view);
@@ -68,6 +69,8 @@ static void promise_done(struct core *core, struct replica_work *work)
         return;
     if (work->status != 0)
         put_own_failed(core, put, work->status);
+    else if (!work->write && put_is_retired(core, put))
+        put_retired(core, put);
     else if (!work->write)
         round_lost(core, put);
     else
@@ -97,6 +100,10 @@ static void judge_round(struct core *core, struct coord_put *put, bool chosen)
     struct judgement *judgement = &put->judgement;
     judge(&put->tally.arena, &put->tally.base, &put->put, judgement);
     put->answer = judgement->answer;
+    if (put->finishing && judgement->verdict != VERDICT_ANSWERED) {
+        put_retired(core, put);
+        return;
+    }
     put->holds_op = judgement->verdict == VERDICT_APPLY || judgement->verdict == VERDICT_REMEMBER;
     switch (judgement->verdict) {
     case VERDICT_APPLY:
@@ -153,7 +160,7 @@ static void promise_refused(struct core *core, struct coord_put *put, unsigned i
     else if (reply->status == TOYSTORE_STALE)
         put_stale(core, put, &reply->view, from);
     else if (reply->status == TOYSTORE_RETIRED)
-        put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_RETIRED);
+        put_retired(core, put);
     else if (reply->status == TOYSTORE_MUTE)
         view_note_mute(core, put->partition, from);
 }
@@ -192,7 +199,7 @@ void put_prepare(struct core *core, struct operation *operation)
     uint32_t self = put_self(core, put);
     uint32_t others = put_targets(core, put, QUORUM_MAJORITY) & ~self;
     struct op_id on_behalf = {.sequence = 0};
-    if (put->kind == TASK_PUT)
+    if (put->kind == TASK_PUT && !put->finishing)
         on_behalf = put->put.op.id;
     struct blob *params = RPC_PARAMS(
         prepare_request,

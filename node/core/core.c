@@ -29,6 +29,7 @@ struct core *core_new(const struct core_config *config)
     core->graves = graves_new();
     core->collect = collect_new();
     core->reports = reports_new();
+    core->retire = retire_new();
     return core;
 }
 
@@ -37,6 +38,7 @@ void core_free(struct core *core)
     if (core == NULL)
         return;
     boot_free(core);
+    retire_free(core->retire);
     reports_free(core->reports);
     collect_free(core->collect);
     graves_free(core->graves);
@@ -297,6 +299,9 @@ void core_dispatch(struct core *core, const struct rpc_request *request)
         break;
     case METHOD_HOLDING:
         move_handle_holding(core, request);
+        break;
+    case METHOD_RETIRED:
+        retire_handle(core, request);
         break;
     case METHOD_CHANGE:
         move_handle_change(core, request);

@@ -17,6 +17,7 @@
 #include "core/move.h"
 #include "core/replica.h"
 #include "core/report.h"
+#include "core/retire.h"
 #include "core/rpc.h"
 #include "core/swim.h"
 #include "core/timer.h"
@@ -63,6 +64,7 @@ struct core {
     struct graves *graves;
     struct collect *collect;
     struct reports *reports;
+    struct retire *retire;
 };
 
 /* Deliberately broken builds for the simulator's checkers (tests/sim/broken.def); 0 in products. */

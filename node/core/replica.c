@@ -61,7 +61,6 @@ void replica_free(struct replica *replica)
     }
     LIST_EACH(link, &replica->refused)
     refusal_free(container_of(link, struct refusal, link));
-    map_free(&replica->retired);
     map_free(&replica->keys);
     pool_free(&replica->ops);
     pool_free(&replica->requests);
@@ -180,7 +179,10 @@ static void replica_committed(struct core *core, const struct core_event *event,
         replica_tree_undo(core, op);
         if (event->status != -ESHUTDOWN)
             core_log(core, LOG_ERROR, "a write was not made: %s", strerror(-event->status));
-    } else if (op->was_damaged && (op->work.write || op->work.drop)) {
+    } else {
+        retire_record_stored(core, &op->work);
+    }
+    if (event->status == 0 && op->was_damaged && (op->work.write || op->work.drop)) {
         core->replica->mended++;
         core_log(core, LOG_INFO, "the damaged copy of \"%.*s\" is replaced",
                  (int)min_size(op->work.key.size, 200), (const char *)op->work.key.data);

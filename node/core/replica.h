@@ -9,11 +9,6 @@
 /* GET PREPARE PUT SETTLED HINT_PUT TRANSFER SYNC */
 void replica_handle(struct core *core, const struct rpc_request *request);
 
-/* Sessions that were retired (PROTOCOL 8): from "session/ID" of TOYSTORE_META at the start, later
- * from every record of .toystore/sessions/ID that is stored here. */
-void replica_restore_session(struct core *core, struct slice meta_key);
-bool replica_retired(const struct core *core, const struct session *session);
-
 struct replica;
 struct replica *replica_new(struct core *core);
 void replica_free(struct replica *replica);

@@ -145,7 +145,7 @@ void replica_collect(struct core *core, struct replica_op *op)
         work->record.has_register && work->record.reg.version.kind == TOYSTORE_TOMBSTONE)
         work->drop = true;
     if (work->write)
-        replica_note_session(core, work);
+        retire_with_record(work);
     if (work->write || work->drop)
         collect_write(core, op);
     else if (work->damaged && !op->marked)

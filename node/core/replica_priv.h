@@ -39,7 +39,6 @@ struct replica {
     struct list refused;  /* struct refusal */
     struct timer refuse;  /* to refuse them from outside */
     struct pool requests; /* struct replica_request */
-    struct map retired;   /* session -> anything */
     uint64_t damaged, mended; /* copies found damaged since the start; others' in their place */
 };
 
@@ -86,10 +85,6 @@ static inline bool replica_gone_immutable(struct core *core, uint32_t partition,
     return bytes.size <= 1024 && record_decode(&work->arena, bytes, &record) == 0 &&
            replica_gone(core, partition, work, &record);
 }
-
-/* replica_session.c */
-/* Stored under .toystore/sessions/: the session is refused from now on. */
-void replica_note_session(struct core *core, struct replica_work *work);
 
 /* replica_request.c: a member's request, from its arrival to its one reply. */
 struct replica_request {

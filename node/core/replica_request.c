@@ -122,11 +122,6 @@ static enum toystore_status check_era(const struct core *core,
     return order < 0 ? TOYSTORE_STALE : TOYSTORE_INVALID;
 }
 
-static bool on_behalf_of_retired(const struct core *core, const struct op_id *op)
-{
-    return op->sequence != 0 && replica_retired(core, &op->session);
-}
-
 static enum toystore_status work_prepare(struct core *core, struct replica_request *request,
                                          struct replica_work *work)
 {
@@ -134,7 +129,7 @@ static enum toystore_status work_prepare(struct core *core, struct replica_reque
     enum toystore_status status = check_era(core, request, &prepare->ballot);
     if (status != TOYSTORE_OK)
         return status;
-    if (on_behalf_of_retired(core, &prepare->on_behalf))
+    if (retire_refuses(core, &prepare->on_behalf))
         return TOYSTORE_RETIRED;
     if (work->damaged)
         return TOYSTORE_UNKNOWN;
@@ -153,7 +148,7 @@ static enum toystore_status work_put(struct core *core, struct replica_request *
     enum toystore_status status = check_era(core, request, &incoming.reg.ballot);
     if (status != TOYSTORE_OK)
         return status;
-    if (put->leader && on_behalf_of_retired(core, &put->on_behalf))
+    if (put->leader && retire_refuses(core, &put->on_behalf))
         return TOYSTORE_RETIRED;
     struct electorate electorate;
     view_electorate_key(core, put->key, 0, 0, &electorate);
@@ -188,7 +183,7 @@ static enum toystore_status work_hint_put(struct core *core, struct replica_requ
                                           struct replica_work *work)
 {
     const struct hint_put_request *put = &request->hint_put;
-    if (put->first && replica_retired(core, &put->op.id.session))
+    if (put->first && retire_refuses(core, &put->op.id))
         return TOYSTORE_RETIRED;
     if (put->first && era_compare(put->op.era, view_era(view_of(core, request->partition))) < 0)
         return TOYSTORE_TOO_LATE;

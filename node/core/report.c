@@ -190,6 +190,7 @@ static void report_status(struct core *core, struct json *json)
     json_u64(json, "scrub_permille", repair.permille);
     report_movements(core, json);
     collect_report(core, json);
+    retire_report(core, json);
     json_close(json, '}');
 }
 
@@ -229,6 +230,7 @@ static void report_metrics(struct core *core, struct json *json)
     json_u64(json, "scrub_read", repair.read);
     json_u64(json, "copies_damaged", core->replica->damaged);
     json_u64(json, "copies_mended", core->replica->mended);
+    retire_report(core, json);
     json_close(json, '}');
 }
 

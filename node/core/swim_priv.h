@@ -28,7 +28,7 @@ enum {
     EXCHANGE_PROBES = 30,     /* a full exchange every so many probe intervals */
     RECONNECT_PROBES = 3,     /* one of the dead is tried every so many */
     JOIN_PROBES_MAX = 10,     /* seeds are tried again at least every so many */
-    CLIENT_FORGET_MS = 60000, /* a dead client is retired (DESIGN 4) */
+    CLIENT_FORGET_PROBES = 60, /* a client dead for so long is retired (DESIGN 4), and forgotten */
     RIVAL_CLAIMS_MAX = 4,     /* times that another process may outbid this node's own word */
     NEW_PROBES = 10           /* a process is new for so many probe intervals */
 };

@@ -48,7 +48,9 @@ static void set_state(struct core *core, struct swim_member *m, enum toystore_me
 
 static void forget_client(struct core *core, struct timer *timer)
 {
-    swim_forget(core, container_of(timer, struct swim_member, forget));
+    struct swim_member *m = container_of(timer, struct swim_member, forget);
+    retire_due(core, &m->own);
+    swim_forget(core, m);
 }
 
 static void now_gone(struct core *core, struct swim_member *m, enum toystore_member_state state,
@@ -59,7 +61,10 @@ static void now_gone(struct core *core, struct swim_member *m, enum toystore_mem
     m->accuser = from;
     set_state(core, m, state);
     if (!m->own.storing)
-        timer_set_after_ms(core, &m->forget, CLIENT_FORGET_MS, forget_client);
+        timer_set(core, &m->forget, core->now_us + CLIENT_FORGET_PROBES * swim_interval_us(core),
+                  forget_client);
+    if (!m->own.storing && state == TOYSTORE_LEFT)
+        retire_due(core, &m->own);
     gossip_queue(core, m);
     if (was_alive)
         swim_event(core, TOYSTORE_LEAVE, m);

@@ -381,6 +381,7 @@ static void root_answered(struct core *core, uint64_t handle, uint64_t index,
     if (!sync_admits(core, sync, reply.status, &reply.view))
         return;
     collect_heard(core, sync->partition, reply.collected);
+    retire_heard(core, sync->from, &reply.retired);
     struct cursor cursor = cursor_of(reply.items.items);
     for (uint32_t i = 0; i < TREE_BUCKETS; i++) {
         struct hash128 theirs, ours = tree_bucket(core, sync->partition, i);

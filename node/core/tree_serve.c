@@ -75,6 +75,7 @@ static void tree_answer(struct core *core, const struct rpc_origin *origin, uint
     reply.holds = view_holds(core, partition);
     reply.promised = view_partition(core, partition)->promised;
     reply.collected = view_partition(core, partition)->collected;
+    reply.retired = retire_digest(core);
     struct buf out = {0};
     tree_reply_encode(&out, &reply);
     rpc_reply(core, origin, &out);

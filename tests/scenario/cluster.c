@@ -580,16 +580,17 @@ bool cluster_stored(unsigned node, const char *key, struct entry *ret_entry,
 static bool at_rest(void)
 {
     unsigned storing = 0;
+    for (unsigned i = 0; i < cluster.count; i++)
+        storing += !cluster.nodes[i].client;
     for (unsigned i = 0; i < cluster.count; i++) {
         const struct core *core = cluster.nodes[i].core;
+        if (cluster.nodes[i].client && !core)
+            continue; /* it has ended */
         const struct layout *newest = view_newest(core);
-        storing += !cluster.nodes[i].client;
-        if (!cluster.nodes[i].ready || !newest || newest != view_oldest(core))
+        if (!cluster.nodes[i].ready || !newest || newest != view_oldest(core) ||
+            newest->member_count != storing)
             return false;
     }
-    for (unsigned i = 0; i < cluster.count; i++)
-        if (view_newest(cluster.nodes[i].core)->member_count != storing)
-            return false;
     return true;
 }
 
@@ -637,6 +638,15 @@ unsigned cluster_join(void)
 unsigned cluster_join_client(void)
 {
     return join(true);
+}
+
+void cluster_end(unsigned node)
+{
+    cluster.nodes[node].may_stop = true;
+    step(node, &(struct core_event){.type = EVENT_LEAVE});
+    while (!cluster.nodes[node].stopped)
+        assert_true(advance(UINT64_MAX));
+    cluster_kill(node);
 }
 
 void cluster_stop(void)

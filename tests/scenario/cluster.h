@@ -22,6 +22,8 @@ void cluster_stop(void);
 unsigned cluster_join(void);
 /* A member that stores nothing, as a mount is. */
 unsigned cluster_join_client(void);
+/* Asks a node to end well, and runs until its process has. */
+void cluster_end(unsigned node);
 
 /* How far a node's wall clock is ahead of the others. */
 void cluster_clock(unsigned node, int64_t ahead_us);

@@ -185,6 +185,47 @@ static void test_rejoin_without_memory(void **state)
     net_close();
 }
 
+/* A member that stores nothing: the others are rid of it, by whom it is retired. */
+static void become_client(int node)
+{
+    struct core *core = net_enter(node);
+    core->config.storing = core->self.storing = false;
+    swim_update_self(core);
+    net_leave(node);
+    net_run_ms(5 * PROBE_MS);
+    net_retiring = 0;
+}
+
+static void test_a_dead_client_is_retired(void **state)
+{
+    (void)state;
+    net_open(3, 14);
+    net_until(all_alive, 20 * PROBE_MS);
+    become_client(2);
+    net_kill(2);
+    net_run_ms(55 * PROBE_MS);
+    assert_int_equal(net_state(0, 2), TOYSTORE_DEAD);
+    assert_int_equal(net_retiring, 0);
+    net_run_ms(30 * PROBE_MS);
+    assert_int_equal(net_retiring, 2);
+    assert_null(swim_get(net.nodes[0].core, 3));
+    net_close();
+}
+
+static void test_a_client_that_leaves_is_retired(void **state)
+{
+    (void)state;
+    net_open(3, 15);
+    net_until(all_alive, 20 * PROBE_MS);
+    become_client(2);
+    net_enter(2);
+    swim_leave(net.nodes[2].core);
+    net_leave(2);
+    net_run_ms(2 * PROBE_MS);
+    assert_int_equal(net_retiring, 2);
+    net_close();
+}
+
 static void test_leave(void **state)
 {
     (void)state;
@@ -302,6 +343,8 @@ int main(void)
         cmocka_unit_test(test_moves_to_another_address),
         cmocka_unit_test(test_another_at_the_same_address),
         cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_a_dead_client_is_retired),
+        cmocka_unit_test(test_a_client_that_leaves_is_retired),
         cmocka_unit_test(test_copy_of_an_older_state),
         cmocka_unit_test(test_copy_of_a_running_node),
         cmocka_unit_test(test_garbage),

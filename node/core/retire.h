@@ -1,0 +1,54 @@
+/* retire: sessions whose process has ended, or is taken for dead, and in whose name nothing new is
+ * begun any more (PROTOCOL 8 Retiring). A session is retired by a put of .toystore/sessions/ID;
+ * every storing member notes it for ever: twelve bytes each, and some hundred in memory. */
+#ifndef TOYSTORE_CORE_RETIRE_H
+#define TOYSTORE_CORE_RETIRE_H
+
+#include "core/json.h"
+#include "core/rpc.h"
+
+struct retire;
+struct retire *retire_new(void);
+void retire_free(struct retire *retire);
+void retire_start(struct core *core);
+
+/* ---- what is noted here (retire.c) ---- */
+
+/* "session/ID" of TOYSTORE_META at the start. */
+void retire_restore(struct core *core, struct slice meta_key);
+/* Its operations are refused here. All that is noted is durable. */
+bool retire_noted(const struct core *core, const struct session *session);
+/* Is this op (sequence 0: none) of one that is? Then nothing is begun on behalf of it. */
+bool retire_refuses(const struct core *core, const struct op_id *op);
+size_t retire_count(const struct core *core);
+/* Over all that is noted, in any order. */
+struct hash128 retire_digest(const struct core *core);
+/* For the replica: what is stored may be .toystore/sessions/ID. The note goes into the batch of the
+ * record, and counts once that is durable. */
+struct replica_work;
+void retire_with_record(struct replica_work *work);
+void retire_record_stored(struct core *core, const struct replica_work *work);
+
+/* ---- everybody tells everybody (retire_tell.c) ---- */
+
+/* RETIRED. */
+void retire_handle(struct core *core, const struct rpc_request *request);
+/* A giver's digest, as it stood when it gave (PROTOCOL 7 hold). */
+void retire_heard(struct core *core, node_id from, const struct hash128 *digest);
+/* Is all noted here that this giver had noted then? */
+bool retire_learned(const struct core *core, node_id from);
+/* F owners of every partition in every live layout have noted it, as far as this node has heard. */
+bool retire_in_force(const struct core *core, const struct session *session);
+
+/* ---- who is to be retired (retire_propose.c) ---- */
+
+/* A client has left, or has been dead for long enough. */
+void retire_due(struct core *core, const struct member *member);
+void retire_report(struct core *core, struct json *json);
+
+/* ---- at a client (session.c) ---- */
+
+/* `old` was retired: if it is this node's still, the node goes on under a new one. */
+void session_renew(struct core *core, const struct session *old);
+
+#endif
