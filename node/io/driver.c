@@ -312,7 +312,11 @@ int driver_new(const struct driver_options *options, struct driver **ret_driver,
     tcp_init(&driver->tcp, driver);
     udp_init(&driver->udp, driver);
     embed_init(&driver->embed, driver);
-    status = listen_rpc(driver, error, error_size);
+    status = stop_init(driver);
+    if (status < 0)
+        snprintf(error, error_size, "the event loop could not be set up: %s", uv_strerror(status));
+    else
+        status = listen_rpc(driver, error, error_size);
     if (status == 0)
         status = listen_gossip(driver, error, error_size);
     if (status < 0)
@@ -326,6 +330,7 @@ int driver_new(const struct driver_options *options, struct driver **ret_driver,
 end_loop:
     end_loop(driver);
     ledger_free(&driver->ledger);
+    stop_close(driver);
     free(driver);
     return status;
 close_store:
@@ -355,12 +360,6 @@ int driver_run(struct driver *driver)
     return driver->status;
 }
 
-void driver_stop(struct driver *driver)
-{
-    atomic_store(&driver->stop_asked, true);
-    uv_async_send(&driver->embed.wake);
-}
-
 const char *driver_stop_reason(const struct driver *driver)
 {
     return driver->reason;
@@ -377,6 +376,7 @@ void driver_free(struct driver *driver)
     core_free(driver->core);
     actions_free(&driver->actions);
     ledger_free(&driver->ledger);
+    stop_close(driver);
     free(driver);
 }
 

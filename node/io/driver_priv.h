@@ -191,6 +191,8 @@ struct driver {
     struct embed embed;
     uint16_t rpc_port, gossip_port;
     atomic_bool stop_asked;
+    uv_poll_t stop_poll; /* stop_fd is readable */
+    int stop_fd;
     bool running;
     bool leaving, stopping, lingering, closing; /* one after the other, see stop_in_steps */
     int status;
@@ -201,4 +203,9 @@ struct driver {
 void driver_event(struct driver *driver, struct core_event *event);
 __attribute__((format(printf, 3, 4))) void driver_log(struct driver *driver, int level,
                                                       const char *format, ...);
+
+/* ---- stop.c ---- */
+int stop_init(struct driver *driver);
+void stop_close(const struct driver *driver); /* the loop has been closed */
+
 #endif

@@ -103,6 +103,23 @@ static void a_stop_answers_everybody(void **state)
     assert_int_equal(atomic_load(&answers), accepted);
 }
 
+/* As a signal handler may: it cannot know. */
+static void a_stop_after_the_end_does_nothing(void **state)
+{
+    (void)state;
+    struct toystore *node = node_new();
+    toystore_stop(node); /* and before the beginning */
+    assert_int_equal(toystore_start(node), 0);
+    for (int ms = 0; toystore_wait_ready(node, 10) != -ESHUTDOWN; ms += 10)
+        assert_true(ms < READY_MS);
+    for (int i = 0; i < 3; i++)
+        toystore_stop(node);
+    toystore_free(node);
+    node = node_new();
+    toystore_stop(node);
+    toystore_free(node); /* never run */
+}
+
 static void ops_are_never_given_twice(void **state)
 {
     (void)state;
@@ -156,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_share_a_node),
         cmocka_unit_test(a_stop_answers_everybody),
+        cmocka_unit_test(a_stop_after_the_end_does_nothing),
         cmocka_unit_test(ops_are_never_given_twice),
         cmocka_unit_test(what_is_missing_has_its_own_answer),
         cmocka_unit_test(a_put_makes_its_directories),
