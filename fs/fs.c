@@ -13,6 +13,7 @@ struct fs *fs_new(const struct fs_config *config)
     pool_init(&fs->nodes, sizeof(struct node), NODES_MAX);
     pool_init(&fs->handles, sizeof(struct handle), HANDLES_MAX);
     list_init(&fs->dirs);
+    list_init(&fs->second_looks);
     list_init(&fs->contents);
     list_init(&fs->garbage);
     list_init(&fs->valued);
@@ -37,6 +38,8 @@ struct fs *fs_new(const struct fs_config *config)
 
 /* ---- draining: all handles count as released ---- */
 
+enum { DRAIN_POLL_MS = 1 };
+
 struct drain {
     struct fs *fs;
     size_t pending;
@@ -44,20 +47,37 @@ struct drain {
     void *arg;
 };
 
+bool fs_idle(const struct fs *fs)
+{
+    return fs->under_way == 0;
+}
+
+/* What was asked behind answers (times of directories, their being there) ends, too. */
+static void wait_idle(void *arg)
+{
+    struct drain *drain = arg;
+    struct fs *fs = drain->fs;
+    if (!fs_idle(fs)) {
+        fs->face.after(fs->face.arg, DRAIN_POLL_MS, wait_idle, drain);
+        return;
+    }
+    struct drain drained = *drain;
+    free(drain);
+    drained.done(drained.arg);
+}
+
 static void drained_one(void *arg, int error)
 {
     struct drain *drain = arg;
     (void)error; /* it was logged where it happened */
     if (--drain->pending > 0)
         return;
-    struct drain drained = *drain;
-    free(drain);
-    reclaim_finish(drained.fs, drained.done, drained.arg);
+    parents_flush(drain->fs);
+    reclaim_finish(drain->fs, wait_idle, drain);
 }
 
 void fs_drain(struct fs *fs, void (*done)(void *arg), void *arg)
 {
-    fs->draining = true;
     struct drain *drain = base_alloc(sizeof *drain);
     *drain = (struct drain){.fs = fs, .pending = 1, .done = done, .arg = arg};
     struct list *link = fs->contents.next;
@@ -68,7 +88,6 @@ void fs_drain(struct fs *fs, void (*done)(void *arg), void *arg)
         link = content->link.next;
         content_unref(content);
     }
-    parents_flush(fs);
     drained_one(drain, 0);
 }
 
@@ -88,6 +107,7 @@ void fs_free(struct fs *fs)
         node_release(node);
     }
     reclaim_free(fs);
+    second_looks_free(fs);
     parents_free(fs);
     map_free(&fs->by_key);
     pool_free(&fs->handles);

@@ -31,7 +31,8 @@ struct fs_config {
 struct fs *fs_new(const struct fs_config *config);
 /* Publishes what all handles hold and answers when that has ended, well or not. */
 void fs_drain(struct fs *fs, void (*done)(void *arg), void *arg);
-void fs_free(struct fs *fs); /* nothing is under way any more */
+bool fs_idle(const struct fs *fs); /* nothing is under way at the store */
+void fs_free(struct fs *fs);       /* nothing is under way any more */
 
 struct fs_caller {
     uint32_t uid, gid;

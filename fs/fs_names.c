@@ -236,43 +236,6 @@ void fs_unlink(struct fs *fs, uint64_t parent, const char *name, fs_done_fn *don
 
 /* ---- rmdir: mark it closing, look for children, bury it; PROTOCOL of DESIGN 8 ---- */
 
-enum { RMDIR_LOOKS_AGAIN_MS = 6000 };
-
-struct second_look {
-    struct fs *fs;
-    struct slice key; /* owned: of a child that never was, so that its parent is the directory */
-};
-
-static void second_listed(void *arg, const struct toystore_result *result)
-{
-    struct second_look *look_again = arg;
-    if (result->status == TOYSTORE_OK && result->entry_count > 0)
-        parent_check(look_again->fs, look_again->key);
-    slice_free(look_again->key);
-    free(look_again);
-}
-
-/* A put that was under way when the directory went may have ended since. */
-static void second_due(void *arg)
-{
-    struct second_look *look_again = arg;
-    struct slice directory = key_parent_of(look_again->key);
-    struct toystore_request request = {
-        .type = TOYSTORE_LIST, .key = bytes_of(directory), .limit = 1};
-    fs_submit(look_again->fs, &request, second_listed, look_again);
-}
-
-static void look_again_later(struct fs *fs, struct slice directory)
-{
-    struct second_look *look_again = base_alloc(sizeof *look_again);
-    look_again->fs = fs;
-    if (name_join(directory, slice_str("x"), &look_again->key) < 0) {
-        free(look_again);
-        return;
-    }
-    fs->face.after(fs->face.arg, RMDIR_LOOKS_AGAIN_MS, second_due, look_again);
-}
-
 static void rmdir_look(struct burying *burying);
 
 /* The put was made. Else rmdir begins again, where somebody came between, or ends. */
@@ -294,7 +257,7 @@ static void rmdir_buried(void *arg, const struct toystore_result *result)
         return;
     fs_gone(burying->fs, burying->key, &burying->seen.file);
     parent_touch(burying->fs, burying->key);
-    look_again_later(burying->fs, burying->key);
+    second_look(burying->fs, burying->key);
     bury_end(burying, 0);
 }
 

@@ -138,8 +138,9 @@ struct fs {
     struct pool nodes, handles;
     struct node *root;
     struct map by_key;
-    struct map parents; /* directories with news of their entries, by key (parent.c) */
-    struct list dirs;   /* that are open */
+    struct map parents;       /* directories with news of their entries, by key (parent.c) */
+    struct list dirs;         /* that are open */
+    struct list second_looks; /* at directories that were removed (second_look.c) */
     struct list contents;
     struct list valued;
     size_t valued_bytes;
@@ -156,9 +157,6 @@ struct fs {
     uint64_t reclaim_timer;
     void (*reclaim_done)(void *arg);
     void *reclaim_arg;
-    bool draining;
-    void (*drained)(void *arg);
-    void *drained_arg;
 };
 
 /* ---- submit.c: requests that are answered exactly once, also when they could not be sent ---- */
@@ -205,6 +203,9 @@ void content_unref(struct content *content);
 /* Reads what the version consists of, once; `done` may come from inside. */
 void content_load(struct content *content, const struct seen *seen,
                   void (*done)(void *arg, int error), void *arg);
+/* Another version of its file record. */
+void content_load_record(struct content *content, const struct toystore_version *version,
+                         void (*done)(void *arg, int error), void *arg);
 bool content_dirty(const struct content *content);
 bool content_matches(const struct content *content, const struct seen *seen);
 /* Adds to the log and to the view. */
@@ -255,6 +256,10 @@ bool moves_find(struct slice moves, const struct toystore_op *file, struct slice
 /* ---- fs_names.c ---- */
 /* The file is not at this name any more; handles that are open on it keep it to themselves. */
 void fs_gone(struct fs *fs, struct slice key, const struct toystore_op *file);
+
+/* ---- second_look.c ---- */
+void second_look(struct fs *fs, struct slice directory); /* later, at one that was removed */
+void second_looks_free(struct fs *fs);
 
 /* ---- fs_dir.c ---- */
 void dir_free(struct dir *dir);

@@ -88,7 +88,7 @@ void parent_touch(struct fs *fs, struct slice key)
 {
     struct parent *parent = parent_at(fs, key_parent_of(key));
     parent->touched_ns = fs_wall_ns(fs);
-    if (parent->timer == 0 && !fs->draining)
+    if (parent->timer == 0)
         parent->timer = fs->face.after(fs->face.arg, TOUCH_DELAY_MS, touch_due, parent);
 }
 

@@ -19,7 +19,7 @@ struct session {
     struct fuse_session *fuse;
     struct fuse_buf buffer;
     uint64_t sweep_timer;
-    bool init_answered, read_ahead_set, ending, unmounted;
+    bool init_answered, read_ahead_set, ending, unmounted, node_freed;
 };
 
 /* ---- the device ---- */
@@ -79,27 +79,32 @@ static void device_ready(void *arg, int fd)
     }
 }
 
-/* ---- the store under it ---- */
+/* ---- the store under it: nothing, once the node has been freed ---- */
 
 static int face_submit(void *arg, const struct toystore_request *request, toystore_done_fn *done,
                        void *done_arg)
 {
-    return toystore_submit(arg, request, done, done_arg);
+    const struct session *session = arg;
+    return toystore_submit(session->config.node, request, done, done_arg);
 }
 
 static struct toystore_op face_op_new(void *arg)
 {
-    return toystore_op_new(arg);
+    const struct session *session = arg;
+    return toystore_op_new(session->config.node);
 }
 
 static uint64_t face_after(void *arg, unsigned ms, void (*fire)(void *), void *fire_arg)
 {
-    return toystore_after(arg, ms, fire, fire_arg);
+    const struct session *session = arg;
+    return toystore_after(session->config.node, ms, fire, fire_arg);
 }
 
 static void face_cancel(void *arg, uint64_t timer)
 {
-    toystore_cancel(arg, timer);
+    const struct session *session = arg;
+    if (!session->node_freed) /* its timers ended with it */
+        toystore_cancel(session->config.node, timer);
 }
 
 static uint64_t face_now_ns(void *arg)
@@ -135,7 +140,7 @@ static void log_line(void *arg, int level, const char *line)
 
 static void make_fs(struct session *session)
 {
-    struct store_face face = {.arg = session->config.node,
+    struct store_face face = {.arg = session,
                               .submit = face_submit,
                               .op_new = face_op_new,
                               .after = face_after,
@@ -274,8 +279,10 @@ static void device_ended(struct session *session)
 static void unmount(void *arg)
 {
     struct session *session = arg;
-    if (!session->unmounted)
+    if (!session->unmounted) {
+        toystore_watch(session->config.node, fuse_session_fd(session->fuse), NULL, NULL);
         fuse_session_unmount(session->fuse);
+    }
     session->unmounted = true;
     fs_drain(session->ops.fs, tell_ended, session);
 }
@@ -290,11 +297,13 @@ void session_end(struct session *session)
 
 void session_free(struct session *session)
 {
+    session->node_freed = true;
     if (session->fuse) {
-        if (!session->unmounted)
-            fuse_session_unmount(session->fuse);
+        fuse_session_unmount(session->fuse); /* it sees what the kernel has unmounted already */
         fuse_session_destroy(session->fuse);
     }
+    if (fs_idle(session->ops.fs)) /* else the node has ended before it, and the process does now */
+        fs_free(session->ops.fs);
     free(session->buffer.mem);
     free(session);
 }

@@ -25,6 +25,6 @@ int session_new(const struct session_config *config, struct session **ret_sessio
 int session_serve(struct session *session); /* on the node's thread, or before it runs */
 /* On the node's thread: publishes all, unmounts, and tells `ended`. */
 void session_end(struct session *session);
-void session_free(struct session *session); /* the node has stopped */
+void session_free(struct session *session); /* the node has been freed */
 
 #endif
