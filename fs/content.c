@@ -111,6 +111,8 @@ static void loaded(struct content *content, int error)
     if (error == 0) {
         content->loaded = true;
         content_rebase(content);
+    } else {
+        content->record_op = (struct toystore_op){0}; /* no version: it has pieces of two */
     }
     struct list *link;
     while ((link = list_pop_front(&content->load_waiters)) != NULL) {
@@ -238,6 +240,21 @@ void content_load(struct content *content, const struct seen *seen,
     }
     content_set_names(content, &loading->record);
     load_pages(loading);
+}
+
+void content_load_record(struct content *content, const struct toystore_version *version,
+                         void (*done)(void *arg, int error), void *arg)
+{
+    struct seen seen = {.at_ns = content->fs->face.now_ns(content->fs->face.arg),
+                        .kind = TOYSTORE_REFERENCE,
+                        .op = content->name_op,
+                        .file = content->file,
+                        .value = blob_copy(slice_from(version->value)),
+                        .extra = blob_ref(content->extra)};
+    seen.attributes.mode = content->base.attributes.mode;
+    seen_take_record(&seen, version);
+    content_load(content, &seen, done, arg);
+    seen_free(&seen);
 }
 
 void content_rebase(struct content *content)

@@ -287,20 +287,8 @@ static void rebased(void *arg, int error)
 static void rival_of_reference(struct publication *publication,
                                const struct toystore_version *version)
 {
-    struct content *content = publication->content;
-    struct seen seen = {.at_ns = content->fs->face.now_ns(content->fs->face.arg),
-                        .kind = TOYSTORE_REFERENCE,
-                        .op = content->name_op,
-                        .record_op = version->op,
-                        .file = content->file,
-                        .attributes = version->attributes,
-                        .value = blob_copy(slice_from(version->value)),
-                        .extra = blob_ref(content->extra)};
-    uint32_t type = content->base.attributes.mode & (uint32_t)S_IFMT;
-    seen.attributes.mode = type | (seen.attributes.mode & ~(uint32_t)S_IFMT);
     publication->rebased = true;
-    content_load(content, &seen, rebased, publication);
-    seen_free(&seen);
+    content_load_record(publication->content, version, rebased, publication);
 }
 
 /* The name is not a reference yet, as far as we know: ours is made from `made_from`. */

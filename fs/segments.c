@@ -159,8 +159,8 @@ static void fetched(void *arg, const struct toystore_result *result)
     int error = error_of(result);
     if (error == 0 && result->version_count == 0)
         error = -EIO;
-    if (error == -ENOENT) /* a quorum has none of it, and that is not an empty file */
-        error = -EIO;
+    if (error == -ENOENT) /* a quorum has none of it: the version that named it was replaced */
+        error = -ESTALE;
     if (error == 0) {
         struct slice value = slice_from(result->versions[0].value);
         if (value.size != segment->size || hash64(value) != segment->checksum) {

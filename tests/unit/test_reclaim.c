@@ -117,6 +117,68 @@ static void an_open_file_keeps_what_it_shows(void **state)
     assert_int_equal(count_of(chunks), CHUNKS);
 }
 
+/* In another mount, whose readers nobody waits for. */
+static void who_misses_a_chunk_goes_on_with_the_newest(void **state)
+{
+    (void)state;
+    write_large(a, "f", one, SIZE);
+    uint64_t reader = open_file(b, "f", O_RDONLY);
+    fs_read(b, reader, 600000, 1000, keep, NULL); /* nothing is fetched ahead */
+    assert_int_equal(ended(), 0);
+    assert_memory_equal(last.bytes, one + 600000, 1000);
+    pass_ms(1);
+    write_large(a, "f", two, SIZE - 5000);
+    pass_ms(10000);
+    fs_read(b, reader, SIZE - 100000, 200000, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_int_equal(last.size, 95000);
+    assert_memory_equal(last.bytes, two + SIZE - 100000, 95000);
+    /* and once more, where all readers of a handle wait for the same thing */
+    write_large(a, "f", one, SIZE);
+    pass_ms(10000);
+    for (size_t at = 0; at < SIZE; at += 300000)
+        fs_read(b, reader, at, 300000, keep, NULL);
+    assert_int_equal(ended(), 0);
+    fs_read(b, reader, 100000, 600000, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_memory_equal(last.bytes, one + 100000, 600000);
+    release(b, reader);
+}
+
+static void who_reads_a_deleted_file_is_told(void **state)
+{
+    (void)state;
+    write_large(a, "f", one, SIZE);
+    uint64_t reader = open_file(b, "f", O_RDONLY);
+    unlink_file(a, "f");
+    pass_ms(10000);
+    fs_read(b, reader, 0, 100000, keep, NULL);
+    assert_int_equal(ended(), -ESTALE);
+    release(b, reader);
+}
+
+/* That nobody deleted it is no reason to show something else. */
+static void a_chunk_that_is_lost_is_an_error(void **state)
+{
+    (void)state;
+    write_large(a, "f", one, SIZE);
+    uint64_t reader = open_file(b, "f", O_RDONLY);
+    struct slice lost = {0};
+    MAP_EACH(entry, &store.versions)
+    {
+        if (begins(map_key(entry), chunks))
+            lost = map_key(entry);
+    }
+    double_set(&store.versions, lost, NULL);
+    unsigned failed = 0;
+    for (size_t at = 0; at < SIZE; at += CHUNK_SIZE_MAX) {
+        fs_read(b, reader, at, 1000, keep, NULL);
+        failed += ended() == -EIO;
+    }
+    assert_int_equal(failed, 1);
+    release(b, reader);
+}
+
 static void a_change_in_the_middle_keeps_the_rest(void **state)
 {
     (void)state;
@@ -293,6 +355,9 @@ int main(void)
         TEST(what_was_replaced_goes_once_the_new_is_durable),
         TEST(nothing_goes_while_the_new_cannot_be_synced),
         TEST(an_open_file_keeps_what_it_shows),
+        TEST(who_misses_a_chunk_goes_on_with_the_newest),
+        TEST(who_reads_a_deleted_file_is_told),
+        TEST(a_chunk_that_is_lost_is_an_error),
         TEST(a_change_in_the_middle_keeps_the_rest),
         TEST(the_last_name_takes_all_with_it),
         TEST(one_of_two_names_takes_nothing),
