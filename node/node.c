@@ -76,6 +76,8 @@ static int fill_core(const struct toystore_config *config, struct driver_options
     core->write_quorum = config->write_quorum;
     core->read_quorum = config->read_quorum;
     core->partitions = config->partitions;
+    core->replicas_given = option_given(config, OPTION_replicas);
+    core->partitions_given = option_given(config, OPTION_partitions);
     core->write_quorum_given = option_given(config, OPTION_write_quorum);
     core->read_quorum_given = option_given(config, OPTION_read_quorum);
     core->strict_quorum = config->strict_quorum != 0;

@@ -192,6 +192,7 @@ struct core_config {
     uint32_t replicas, write_quorum, read_quorum, partitions;
     bool write_quorum_given,
         read_quorum_given; /* then requests default to them, not to the cluster */
+    bool replicas_given, partitions_given;
     bool strict_quorum;
     uint32_t handoff_interval_ms, probe_interval_ms;
     uint32_t collect_min; /* tombstones of a partition that are collected unasked; 0: as usual */

@@ -58,8 +58,10 @@ static void check_ready(struct core *core)
     const struct layout *newest = view_newest(core);
     bool outside = core->move->place != PLACE_IN; /* it coordinates for others, owning nothing */
     if (!core->ready && newest &&
-        (!core->config.storing || outside || layout_find(newest, core->id)))
+        (!core->config.storing || outside || layout_find(newest, core->id))) {
+        founding_compare(core);
         core_set_ready(core);
+    }
 }
 
 static void say_waiting(struct core *core)

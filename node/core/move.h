@@ -24,6 +24,8 @@ void move_forgot(struct core *core, struct batch *batch);
 /* After the disk was read: founds a cluster, or waits to be taken into one; starts holds and
  * recoveries that are due. */
 void move_start(struct core *core);
+/* founding.c: tells of options that are not what the cluster was founded with. */
+void founding_compare(struct core *core);
 /* Reads back "changes" of TOYSTORE_META. */
 void move_restore(struct core *core, struct slice value);
 void move_view_changed(struct core *core);

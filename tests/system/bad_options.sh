@@ -46,6 +46,18 @@ start_node 1
 wait_for 10 settled 1 1 || fail "the node does not come back"
 [ "$(ts 1 get k)" = v ] || fail "the value is gone"
 
+# What the cluster was founded with stays, and who asks for something else is told.
+grep -q "was founded with" "$work"/*.log && fail "the founder is told what it was founded with"
+stop_node 1
+start_node 1 --replicas 5 --partitions 64 --write-quorum 1 --read-quorum 1
+wait_for 10 settled 1 1 || fail "the node does not come back with other numbers"
+for words in "--replicas 5 changes nothing: this cluster was founded with 3" \
+    "--partitions 64 changes nothing: this cluster was founded with 1024" \
+    "--write-quorum 1 changes nothing: this cluster was founded with 2" \
+    "--read-quorum 1: gets through this node wait for 1 answers, not for the cluster's 2, and may"; do
+    wait_for 5 grep -qF -e "$words" "$work"/*.log || fail "it does not say '$words'"
+done
+
 refused 2 "usage" toystore
 refused 2 "no-such-command" toystore no-such-command
 refused 1 "" toystore --node "$(host 1):3001" get no/such/key
