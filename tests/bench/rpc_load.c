@@ -1,10 +1,11 @@
 /* rpc_load: one MessagePack-RPC client that keeps a number of CoordinatePut or CoordinateGet
  * requests in flight on one connection and measures them. Prints one line of JSON.
  *
- *     rpc_load HOST PORT put|get COUNT INFLIGHT SIZE [PREFIX]
+ *     rpc_load HOST PORT put|get COUNT INFLIGHT SIZE [PREFIX [KEYS]]
  *
- * Keys are PREFIX0 .. PREFIX9999 in turn, so that `get` finds what `put` left. Exit status 1 when
- * any answer was not OK. */
+ * Keys are PREFIX0 .. PREFIX9999 in turn (KEYS of them), so that `get` finds what `put` left.
+ * SIGTERM ends it before its COUNT: it waits for the answers that are due and prints what it has
+ * measured. Exit status 1 when any answer was not OK. */
 #include "base/buf.h"
 #include "wire/frame.h"
 #include "wire/pack.h"
@@ -12,18 +13,21 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { KEYS = 10000, READ_SIZE = 1 << 18 };
+enum { KEYS_USUAL = 10000, READ_SIZE = 1 << 18 };
+
+static volatile sig_atomic_t told_to_stop;
 
 struct load {
     int fd;
     bool put;
-    unsigned count, sent, answered, failed;
+    unsigned count, sent, answered, failed, keys;
     struct slice value;
     const char *prefix;
     uint64_t *started_ns, *took_ns;
@@ -34,6 +38,11 @@ static uint64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void stop_soon(int number)
+{
+    told_to_stop = number;
 }
 
 static void die(const char *what)
@@ -58,7 +67,7 @@ static int dial(const char *host, const char *port)
 static void pack_call(struct load *load, struct buf *out)
 {
     char key[300];
-    int length = snprintf(key, sizeof key, "%s%u", load->prefix, load->sent % KEYS);
+    int length = snprintf(key, sizeof key, "%s%u", load->prefix, load->sent % load->keys);
     frame_request_head(out, load->sent, load->put ? METHOD_COORDINATE_PUT : METHOD_COORDINATE_GET);
     pack_array(out, load->put ? 2 : 1);
     pack_text(out, slice_of(key, (size_t)length));
@@ -71,6 +80,8 @@ static void send_all(int fd, struct slice bytes)
 {
     while (bytes.size > 0) {
         ssize_t n = write(fd, bytes.data, bytes.size);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             die("write");
         bytes = slice_of(bytes.data + n, bytes.size - (size_t)n);
@@ -119,12 +130,18 @@ static void run(struct load *load, unsigned inflight)
     struct buf in = {0}, out = {0};
     struct frame_scanner scanner = {0};
     while (load->answered < load->count) {
+        if (told_to_stop)
+            load->count = load->sent;
         while (load->sent < load->count && load->sent - load->answered < inflight)
             pack_call(load, &out);
         send_all(load->fd, buf_slice(&out));
         out.size = 0;
         buf_reserve(&in, READ_SIZE);
+        if (load->answered == load->count)
+            break;
         ssize_t n = read(load->fd, in.blob->data + in.size, READ_SIZE);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             die("read");
         in.size += (size_t)n;
@@ -143,6 +160,15 @@ static void run(struct load *load, unsigned inflight)
     buf_free(&out);
 }
 
+/* The time that so many in a hundred did not exceed, the array being in order. */
+static double percentile_us(const struct load *load, unsigned percent)
+{
+    if (load->count == 0)
+        return 0;
+    uint64_t index = (uint64_t)(load->count - 1) * percent / 100;
+    return (double)load->took_ns[index] / 1e3;
+}
+
 static int compare_times(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;
@@ -152,16 +178,17 @@ static int compare_times(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     if (argc < 7) {
-        fprintf(stderr, "usage: rpc_load HOST PORT put|get COUNT INFLIGHT SIZE [PREFIX]\n");
+        fprintf(stderr, "usage: rpc_load HOST PORT put|get COUNT INFLIGHT SIZE [PREFIX [KEYS]]\n");
         return 2;
     }
     struct load load = {.fd = dial(argv[1], argv[2]),
                         .put = strcmp(argv[3], "put") == 0,
                         .count = (unsigned)atoi(argv[4]),
+                        .keys = argc > 8 ? (unsigned)atoi(argv[8]) : KEYS_USUAL,
                         .prefix = argc > 7 ? argv[7] : "load-"};
     size_t size = (size_t)atoi(argv[6]);
     unsigned inflight = (unsigned)atoi(argv[5]);
-    if (load.count == 0 || inflight == 0)
+    if (load.count == 0 || load.keys == 0 || inflight == 0)
         return 2;
     uint8_t *value = base_alloc(size);
     memset(value, 'v', size);
@@ -169,6 +196,8 @@ int main(int argc, char **argv)
     load.started_ns = base_alloc(load.count * sizeof(uint64_t));
     load.took_ns = base_alloc(load.count * sizeof(uint64_t));
 
+    struct sigaction stop = {.sa_handler = stop_soon}; /* it interrupts what waits */
+    sigaction(SIGTERM, &stop, NULL);
     uint64_t start = now_ns();
     run(&load, inflight);
     double seconds = (double)(now_ns() - start) / 1e9;
@@ -176,10 +205,9 @@ int main(int argc, char **argv)
     printf("{\"operation\": \"%s\", \"count\": %u, \"inflight\": %u, \"size\": %zu, "
            "\"per_second\": %.0f, \"p50_us\": %.0f, \"p99_us\": %.0f, \"max_us\": %.0f, "
            "\"failed\": %u}\n",
-           argv[3], load.count, inflight, size, (double)load.count / seconds,
-           (double)load.took_ns[load.count / 2] / 1e3,
-           (double)load.took_ns[load.count - 1 - load.count / 100] / 1e3,
-           (double)load.took_ns[load.count - 1] / 1e3, load.failed);
+           argv[3], load.count, inflight, size, load.count ? (double)load.count / seconds : 0,
+           percentile_us(&load, 50), percentile_us(&load, 99), percentile_us(&load, 100),
+           load.failed);
     free(value);
     free(load.started_ns);
     free(load.took_ns);
