@@ -235,6 +235,7 @@ static bool needs_store(enum wire_method method)
     case METHOD_TRANSFER:
     case METHOD_LEAD:
     case METHOD_TREE:
+    case METHOD_COMPARE:
     case METHOD_FETCH:
     case METHOD_RAISE:
     case METHOD_COLLECT:
@@ -273,6 +274,7 @@ void core_dispatch(struct core *core, const struct rpc_request *request)
         lead_handle(core, request);
         break;
     case METHOD_TREE:
+    case METHOD_COMPARE:
     case METHOD_FETCH:
         tree_handle(core, request);
         break;

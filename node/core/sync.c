@@ -1,11 +1,11 @@
 /* sync: compares this node's copy of a partition with another's by their hash trees and reports
  * every key that differs, in both directions (DESIGN 5, Dynamo 4.7).
  *
- * ROOT asks for all bucket digests; for each bucket that differs PAGE reads some of their tokens
- * and SCAN as many of ours, up to where both are known; FETCH reads the records of theirs that
- * differ. Then the keys are handed to the caller, SYNC_OPEN_MAX at a time, and the next page is
- * asked for when all of these are dealt with.
- * Enters from sync_start; leaves to rpc (TREE, FETCH), the disk, and the caller's differ and done.
+ * ROOT tells the own root and is told all bucket digests, where it differs; for each bucket that
+ * differs PAGE reads some of their tokens and SCAN as many of ours, up to where both are known;
+ * FETCH reads the records of theirs that differ. Then the keys are handed to the caller,
+ * SYNC_OPEN_MAX at a time, and the next page is asked for when all of these are dealt with. Enters
+ * from sync_start; leaves to rpc (TREE, FETCH), the disk, and the caller's differ and done.
  */
 #include "core/key.h"
 #include "core/tree_priv.h"
@@ -16,7 +16,8 @@ struct sync {
     pool_handle handle;
     uint32_t partition, purpose;
     node_id from;
-    struct view view; /* under which it began: one that has changed is answered STALE */
+    struct hash128 root; /* of this node's tree, as it was told */
+    struct view view;    /* under which it began: one that has changed is answered STALE */
     sync_differ_fn *differ;
     sync_done_fn *done;
     uint64_t done_handle;
@@ -40,6 +41,8 @@ struct sync {
 };
 
 _Static_assert(TREE_BUCKETS == 64, "buckets are bits of a word");
+
+enum { ROOT_COMPARED, ROOT_TOLD }; /* how the root was asked for: rpc_call's index */
 
 const size_t sync_size = sizeof(struct sync);
 
@@ -363,13 +366,41 @@ void sync_next(struct core *core, uint64_t handle)
 /* ---- ROOT ---- */
 
 static void root_answered(struct core *core, uint64_t handle, uint64_t index,
+                          const struct rpc_answer *answer);
+
+static void root_ask(struct core *core, struct sync *sync)
+{
+    sync->root = tree_root(core, sync->partition);
+    struct blob *params = RPC_PARAMS(compare_request, {.view = sync->view,
+                                                       .partition = sync->partition,
+                                                       .root = sync->root,
+                                                       .purpose = sync->purpose});
+    rpc_call(core, sync->from, METHOD_COMPARE, params, REPLICA_TIMEOUT_MS, root_answered,
+             sync->handle, ROOT_COMPARED);
+}
+
+/* Of who does not know COMPARE yet: all buckets, always. */
+static void root_ask_older(struct core *core, struct sync *sync)
+{
+    struct blob *params = RPC_PARAMS(tree_request, {.view = sync->view,
+                                                    .partition = sync->partition,
+                                                    .bucket = TREE_ROOT,
+                                                    .purpose = sync->purpose});
+    rpc_call(core, sync->from, METHOD_TREE, params, REPLICA_TIMEOUT_MS, root_answered, sync->handle,
+             ROOT_TOLD);
+}
+
+static void root_answered(struct core *core, uint64_t handle, uint64_t index,
                           const struct rpc_answer *answer)
 {
-    (void)index;
     struct sync *sync = pool_get(tree_syncs(core), handle);
     struct tree_reply reply;
     if (sync == NULL)
         return;
+    if (answer->status == TOYSTORE_NO_METHOD && index == ROOT_COMPARED) {
+        root_ask_older(core, sync);
+        return;
+    }
     if (answer->status != TOYSTORE_OK) {
         sync_finish(core, sync, answer->status);
         return;
@@ -382,6 +413,10 @@ static void root_answered(struct core *core, uint64_t handle, uint64_t index,
         return;
     collect_heard(core, sync->partition, reply.collected);
     retire_heard(core, sync->from, &reply.retired);
+    if (reply.items.count == 0 && token_compare(&reply.root, &sync->root) == 0) {
+        sync_pump(core, sync); /* equal to what this node had when it asked */
+        return;
+    }
     struct cursor cursor = cursor_of(reply.items.items);
     for (uint32_t i = 0; i < TREE_BUCKETS; i++) {
         struct hash128 theirs, ours = tree_bucket(core, sync->partition, i);
@@ -411,9 +446,6 @@ uint64_t sync_start(struct core *core, uint32_t partition, node_id from, uint32_
     sync->done = done;
     sync->done_handle = handle;
     sync->ends = TOYSTORE_OK;
-    struct blob *params = RPC_PARAMS(
-        tree_request,
-        {.view = sync->view, .partition = partition, .bucket = TREE_ROOT, .purpose = purpose});
-    rpc_call(core, from, METHOD_TREE, params, REPLICA_TIMEOUT_MS, root_answered, own, 0);
+    root_ask(core, sync);
     return own;
 }

@@ -1,7 +1,7 @@
-/* TREE and FETCH at the giver: what others read to compare with this node's copy of a partition,
- * and to take from it. The view is noted before anything is given (PROTOCOL 7 hold); a mute giver
- * says so, to those that take together with what it has, to others instead of it.
- * Enters from core_dispatch; leaves to the disk or the keys' queues, and to the reply. */
+/* TREE, COMPARE and FETCH at the giver: what others read to compare with this node's copy of a
+ * partition, and to take from it. The view is noted before anything is given (PROTOCOL 7 hold); a
+ * mute giver says so, to those that take together with what it has, to others instead of it. Enters
+ * from core_dispatch; leaves to the disk or the keys' queues, and to the reply. */
 #include "core/replica_priv.h"
 #include "core/tree_priv.h"
 
@@ -117,12 +117,28 @@ static void bucket_scanned(struct core *core, const struct core_event *event, st
     serving_free(core, serving);
 }
 
+/* COMPARE is a TREE for all buckets that knows a root which needs no answer. */
+static bool read_request(struct core *core, const struct rpc_request *request,
+                         struct tree_request *ret, struct compare_request *compare)
+{
+    if (request->method == METHOD_TREE)
+        return tree_request_decode(request->params, ret) &&
+               ret->partition < view_partition_count(core) &&
+               (ret->bucket < TREE_BUCKETS || ret->bucket == TREE_ROOT);
+    if (!compare_request_decode(request->params, compare))
+        return false;
+    *ret = (struct tree_request){.view = compare->view,
+                                 .partition = compare->partition,
+                                 .bucket = TREE_ROOT,
+                                 .purpose = compare->purpose};
+    return ret->partition < view_partition_count(core);
+}
+
 static void serve_tree(struct core *core, const struct rpc_request *request)
 {
     struct tree_request tree;
-    if (!tree_request_decode(request->params, &tree) ||
-        tree.partition >= view_partition_count(core) ||
-        (tree.bucket >= TREE_BUCKETS && tree.bucket != TREE_ROOT)) {
+    struct compare_request compare;
+    if (!read_request(core, request, &tree, &compare)) {
         rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed request for a hash tree");
         return;
     }
@@ -132,6 +148,11 @@ static void serve_tree(struct core *core, const struct rpc_request *request)
     enum toystore_status status =
         admit == ADMIT_STALE ? TOYSTORE_STALE : tree_standing(core, tree.partition, &tree.view);
     if (!tree_gives(status, tree.purpose)) {
+        tree_answer(core, &request->origin, tree.partition, (struct tree_reply){.status = status});
+        return;
+    }
+    struct hash128 root = tree_root(core, tree.partition);
+    if (request->method == METHOD_COMPARE && memcmp(&root, &compare.root, sizeof root) == 0) {
         tree_answer(core, &request->origin, tree.partition, (struct tree_reply){.status = status});
         return;
     }
@@ -240,8 +261,8 @@ void tree_handle(struct core *core, const struct rpc_request *request)
 {
     if (!core->config.storing || view_partition_count(core) == 0)
         rpc_fail(core, &request->origin, TOYSTORE_UNAVAILABLE, "this member stores nothing");
-    else if (request->method == METHOD_TREE)
-        serve_tree(core, request);
-    else
+    else if (request->method == METHOD_FETCH)
         serve_fetch(core, request);
+    else
+        serve_tree(core, request);
 }

@@ -116,7 +116,8 @@ enum admit view_admit(struct core *core, uint32_t partition, const struct view *
     bool nobody_knows = mine.newest == 0 && theirs->newest == 0;
     if (no_such || nobody_knows)
         return ADMIT_STALE;
-    if (BROKEN(core, views_ignored) && request->method != METHOD_TREE)
+    if (BROKEN(core, views_ignored) && request->method != METHOD_TREE &&
+        request->method != METHOD_COMPARE)
         return ADMIT_OK;
     if (mine.oldest > theirs->oldest || mine.newest > theirs->newest || mine.epoch > theirs->epoch)
         return ADMIT_STALE;

@@ -35,6 +35,8 @@ static struct {
     unsigned damages, hints;
     bool down[CORES + 1]; /* answers nothing */
     bool busy[CORES + 1];
+    bool older[CORES + 1];  /* knows no COMPARE */
+    size_t bytes;           /* of what was delivered */
     struct rpc_answer last; /* of world_ask */
     struct blob *last_frame;
     struct actions actions; /* log lines; nobody reads them */
@@ -223,6 +225,7 @@ static void deliver(struct message *message)
 {
     struct core *core = &world.cores[message->to];
     struct blob *bytes = message->bytes;
+    world.bytes += bytes->size;
     if (!message->reply && (world.down[message->to] || world.busy[message->to])) {
         answer(&(struct rpc_origin){.id = (uint32_t)(message - world.messages)},
                world.down[message->to] ? TOYSTORE_TIMEOUT : TOYSTORE_BUSY, blob_new(0));
@@ -244,7 +247,10 @@ static void deliver(struct message *message)
             .method = message->method,
             .params = blob_slice(bytes),
             .frame = bytes};
-        if (message->method == METHOD_TREE || message->method == METHOD_FETCH)
+        if (world.older[message->to] && message->method == METHOD_COMPARE)
+            rpc_fail(core, &request.origin, TOYSTORE_NO_METHOD, "no such method");
+        else if (message->method == METHOD_TREE || message->method == METHOD_COMPARE ||
+                 message->method == METHOD_FETCH)
             tree_handle(core, &request);
         else
             replica_handle(core, &request);

@@ -67,6 +67,7 @@ static void done(struct core *core, uint64_t handle, node_id from, enum toystore
 static uint64_t compare(uint32_t partition, uint32_t purpose)
 {
     world.sent = world.delivered = 0;
+    world.bytes = 0;
     return sync_start(&world.cores[1], partition, 2, purpose, differ, done, 77);
 }
 
@@ -140,6 +141,24 @@ static void test_equal_copies_need_one_question(void **state)
     assert_int_equal(seen.status, TOYSTORE_OK);
     assert_int_equal(seen.differ, 0);
     assert_int_equal(world.sent, 2);
+    assert_true(world.bytes < 200); /* question and answer: no digest but the root's */
+}
+
+static void test_who_knows_no_compare_is_asked_for_the_buckets(void **state)
+{
+    (void)state;
+    world.older[2] = true;
+    put(1, 1, 1);
+    put(2, 1, 1);
+    put(2, 2, 1);
+    for (uint32_t p = 0; p < PARTITIONS; p++) {
+        compare(p, TREE_COMPARE);
+        world_run();
+        assert_int_equal(seen.done, p + 1);
+        assert_int_equal(seen.status, TOYSTORE_OK);
+    }
+    assert_int_equal(seen.theirs_only, 1);
+    assert_int_equal(seen.differ, 1);
 }
 
 static void test_differences_of_both_sides_are_found(void **state)
@@ -273,6 +292,7 @@ int main(void)
         TEST(tree_equals_a_rebuild),
         TEST(a_write_that_fails_leaves_the_tree),
         TEST(equal_copies_need_one_question),
+        TEST(who_knows_no_compare_is_asked_for_the_buckets),
         TEST(differences_of_both_sides_are_found),
         TEST(many_keys_come_in_pages_and_a_few_at_a_time),
         TEST(a_mute_giver_gives_only_to_who_takes),
