@@ -188,6 +188,8 @@ static void look_at(struct core *core, const struct member *member)
         teller->compared = false;
         teller->told = 0;
     }
+    if (BROKEN(core, retired_unheld) && !layout_find(view_oldest(core), member->id))
+        return; /* later is soon enough */
     if (!teller->compared || teller->told < core->retire->count)
         tell(core, teller);
 }

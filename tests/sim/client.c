@@ -233,6 +233,7 @@ static enum outcome outcome_of(const struct operation *op, enum toystore_status 
     case TOYSTORE_UNAVAILABLE:
     case TOYSTORE_BUSY:
     case TOYSTORE_TOO_LATE:
+    case TOYSTORE_RETIRED:
     case TOYSTORE_STOPPING:
     case TOYSTORE_NO_SPACE:
     case TOYSTORE_IO:

@@ -79,4 +79,5 @@ void sim_free(struct sim *sim)
     net_free(sim->net);
     clients_free(sim->clients);
     checks_free(sim->checks);
+    retired_free(sim->retired);
 }

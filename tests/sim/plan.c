@@ -133,6 +133,8 @@ void plan_draw(struct sim *sim)
     plan->deletes = 12;
     if (plan->collect_min != 0 && chance(sim, 400))
         draw_deletes(sim, plan);
+    if (retired_drawn(sim))
+        retired_plan(sim);
     if (sim->sloppy)
         plan->strict = false;
 }

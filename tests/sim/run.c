@@ -36,6 +36,8 @@ static const char *calls_open(struct sim *sim)
 static void safety_phase(struct sim *sim)
 {
     faults_start(sim);
+    if (sim->retired != NULL)
+        retired_start(sim);
     clients_start(sim);
     uint64_t end = sim->now_us + sim->plan.safety_us;
     while (sim->now_us < end) {

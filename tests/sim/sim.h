@@ -115,6 +115,7 @@ struct sim {
     struct net *net;
     struct clients *clients;
     struct checks *checks;
+    struct retired *retired; /* NULL: nobody sleeps until it is retired */
     uint64_t trace_hash, trace_lines;
     uint64_t healed_us;
     bool healed;               /* the liveness phase: nothing fails any more */
@@ -208,6 +209,15 @@ void check_step(struct sim *sim, struct sim_node *node); /* after every step of 
 const char *check_settled(struct sim *sim);  /* all nodes serve under one finished layout */
 const char *check_replicas(struct sim *sim); /* all owners keep the same */
 void check_history(struct sim *sim);
+
+/* ---- retired.c ---- */
+bool retired_drawn(const struct sim *sim); /* is this seed of that kind? */
+void retired_plan(struct sim *sim);
+void retired_start(struct sim *sim);
+void retired_free(struct retired *retired);
+void retired_step(struct sim *sim, struct sim_node *node); /* after every step of a core */
+void retired_write(struct sim *sim, const struct sim_node *node,
+                   const struct batch *batch); /* before it is made */
 
 /* ---- trace.c ---- */
 void trace_event(struct sim *sim, const struct sim_node *node, const struct core_event *event);
