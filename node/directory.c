@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "io/stores.h"
+#include "reindex.h"
 #include "unmounted.h"
 
 #include <dirent.h>
@@ -192,6 +193,10 @@ static int open_store(const struct toystore_store_ops *ops, const char *data,
         if (status == 0)
             status = ops->open(data, reason, sizeof reason, &ret->store);
         ret->repaired = status == 0;
+        if (status == 0)
+            status = reindex(ret->store);
+        if (status < 0 && ret->repaired)
+            ret->store->ops->close(ret->store);
     }
     if (status != 0)
         snprintf(error, error_size, "--data %s: %s", data ? data : "(none)",

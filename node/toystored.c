@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 static struct toystore *running; /* for the signal handler */
 
@@ -57,6 +58,10 @@ static int fail(const char *error, int status)
     return status;
 }
 
+enum { DAMAGED = -1, SOON_S = 60 };
+
+/* DAMAGED: what was read or written of the store turned out to be so, and opening it again saves
+ * what can be saved. */
 static int run(const struct toystore_config *config)
 {
     char error[400] = "";
@@ -76,7 +81,20 @@ static int run(const struct toystore_config *config)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     toystore_free(node);
-    return status != 0;
+    return status == -EUCLEAN ? DAMAGED : status != 0;
+}
+
+/* A node that finds its store damaged begins again at once, unless that was in vain just now. */
+static int run_on(const struct toystore_config *config)
+{
+    for (bool in_vain = false;;) {
+        time_t began = time(NULL);
+        int status = run(config);
+        bool soon = time(NULL) - began < SOON_S;
+        if (status != DAMAGED || (soon && in_vain))
+            return status == DAMAGED ? 1 : status;
+        in_vain = soon;
+    }
 }
 
 int main(int argc, char **argv)
@@ -95,7 +113,7 @@ int main(int argc, char **argv)
         status =
             fail("--data DIR is needed: where this node keeps its data (or --store memory)", 2);
     if (status < 0)
-        status = run(&config);
+        status = run_on(&config);
     toystore_config_free(&config);
     return status;
 }

@@ -59,7 +59,9 @@ struct toystore_store_ops {
                 struct toystore_store **ret_store);
 
     /* After -EUCLEAN from open: saves what can be saved, so that open works again. The node then
-     * treats this store as one that forgot. NULL: a store that cannot be damaged. */
+     * treats this store as one that forgot. NULL: a store that cannot be damaged. A store in which
+     * damage is found while it is open says so at the next open, and to `write` as soon as it
+     * cannot go on. */
     int (*repair)(const char *directory, char *error, size_t error_size);
 
     /* Calls `value` once, if the key is there. -ENOENT: it is not; -EUCLEAN: it is but damaged;
@@ -68,7 +70,7 @@ struct toystore_store_ops {
                toystore_value_fn *value, void *arg);
 
     /* All or none, in order. On return the operating system holds them: a killed process loses
-     * nothing. -ENOSPC, -EIO: none was made, and what was staged still is. */
+     * nothing. -ENOSPC, -EIO, -EUCLEAN: none was made, and what was staged still is. */
     int (*write)(struct toystore_store *store, const struct toystore_write *writes, size_t count);
 
     /* For a store that keeps large values apart (else NULL): brings one of `stage_min` bytes or
@@ -90,6 +92,11 @@ struct toystore_store_ops {
     /* Calls `entry` for from <= key < to in memcmp order (to.size 0: to the end). */
     int (*scan)(struct toystore_store *store, enum toystore_space space, struct toystore_bytes from,
                 struct toystore_bytes to, toystore_entry_fn *entry, void *arg);
+    /* The same for the keys alone: values come empty, and are not read. Only a store that has
+     * `repair` needs it. */
+    int (*scan_keys)(struct toystore_store *store, enum toystore_space space,
+                     struct toystore_bytes from, struct toystore_bytes to, toystore_entry_fn *entry,
+                     void *arg);
 
     void (*close)(struct toystore_store *store);
 };

@@ -77,7 +77,10 @@ void get_answer(struct core *core, struct coord_get *get, bool sloppy)
 
 void get_fail(struct core *core, struct coord_get *get, enum toystore_status status)
 {
-    struct toystore_result result = {.status = status, .message = "too few replicas answered"};
+    struct toystore_result result = {.status = status,
+                                     .message = status == TOYSTORE_IO
+                                                    ? "the only copy is damaged"
+                                                    : "too few replicas answered"};
     operation_answer(core, &get->op, toystore_status_word(status));
     if (get->done)
         get->done(core, get->done_handle, &result);
@@ -152,6 +155,8 @@ static void refused(struct core *core, struct coord_get *get, unsigned member,
         get_take_view(core, get, &reply->view, from);
     else if (reply->status == TOYSTORE_MUTE)
         view_note_mute(core, get->partition, from);
+    else if (reply->status == TOYSTORE_UNKNOWN && get->tally.electorate.member_count == 1)
+        get_fail(core, get, TOYSTORE_IO); /* nobody has another to mend it with */
 }
 
 static void on_shown(struct core *core, uint64_t handle, uint64_t index,

@@ -155,6 +155,10 @@ static void on_event(struct core *core, const struct core_event *event)
     case EVENT_ROOM:
         if (event->resume.fn != NULL)
             event->resume.fn(core, event, event->resume);
+        if (event->type == EVENT_COMMITTED && event->status == -EUCLEAN && !core->stopped)
+            core_stop(core, -EUCLEAN,
+                      "the store is damaged and takes no more writes: started again, it saves what "
+                      "can be saved, and takes the rest from the other replicas");
         break;
     case EVENT_CALL:
         on_call(core, event);

@@ -144,6 +144,10 @@ static void looked(struct core *core, uint64_t handle, const struct toystore_res
         list_looked(core, raw, result);
         return;
     }
+    if (result->status == TOYSTORE_IO && request->condition == TOYSTORE_ALWAYS) {
+        raw_move(core, raw, RAW_DO); /* the only copy is damaged: nothing else takes it away */
+        return;
+    }
     if (result->status != TOYSTORE_OK) {
         raw_fail(core, raw, result->status, "");
         return;

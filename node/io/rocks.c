@@ -28,12 +28,28 @@ enum {
     FULL_DISK_LEFT = 4 << 20, /* an error with less room than this is called a full disk */
 };
 
-int rocks_error(const struct rocks *rocks, char *text, char *error, size_t error_size)
+/* The mark outlives the process, so that the next open repairs what this one found. */
+static int found_damage(struct rocks *rocks, const char *text)
+{
+    char path[PATH_MAX];
+    if (atomic_exchange(&rocks->damaged, true))
+        return -EUCLEAN;
+    snprintf(path, sizeof path, "%s" ROCKS_MARK, rocks->path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -EUCLEAN;
+    if (write(fd, text, strlen(text)) >= 0)
+        fsync(fd);
+    close(fd);
+    return -EUCLEAN;
+}
+
+int rocks_error(struct rocks *rocks, char *text, char *error, size_t error_size)
 {
     int status = -EIO;
     struct statvfs disk;
     if (strncmp(text, "Corruption", 10) == 0)
-        status = -EUCLEAN;
+        status = found_damage(rocks, text);
     else if (strstr(text, "Column famil") != NULL)
         status = -EPROTO; /* families that this version does not know */
     else if (strstr(text, "No space left") != NULL)
@@ -224,6 +240,8 @@ int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch)
             return 0;
         status = rocks_error(rocks, text, NULL, 0);
         atomic_store(&rocks->failed, failed = true);
+        if (status == -EUCLEAN)
+            return status;
     }
     return status == -ENOSPC || status == -EDQUOT ? -ENOSPC : -EIO;
 }

@@ -24,6 +24,7 @@ struct rocks {
     rocksdb_writeoptions_t *write;
     pthread_rwlock_t lock; /* held shared by who reads, exclusively while it is opened again */
     atomic_bool failed;    /* takes no writes until it is opened again */
+    atomic_bool damaged;   /* a block of it was found damaged */
 };
 
 /* Errors as toystore_store_ops.open. */
@@ -36,13 +37,17 @@ void rocks_close(struct rocks *rocks);
 /* The database stays open from begin to end. -EIO: it could not be opened again after an error. */
 int rocks_read_begin(struct rocks *rocks);
 void rocks_read_end(struct rocks *rocks);
-/* 0, -ENOSPC or -EIO. A database that failed is opened again first, if the disk takes data. */
+/* 0, -ENOSPC, -EIO or -EUCLEAN. A database that failed is opened again first, if the disk takes
+ * data. One that is damaged takes nothing more: what meets the damaged block would fail for ever.
+ */
 int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch);
 int rocks_sync(struct rocks *rocks); /* any thread */
 /* Saves what can be saved of a damaged database, which must not be open. */
 int rocks_repair(const char *path, char *error, size_t error_size);
 
+/* Stands beside a database that was found damaged while it was open, and holds what was said. */
+#define ROCKS_MARK ".is-damaged"
 /* Turns RocksDB's text into an errno, copies it to `error` (may be NULL) and frees it. */
-int rocks_error(const struct rocks *rocks, char *text, char *error, size_t error_size);
+int rocks_error(struct rocks *rocks, char *text, char *error, size_t error_size);
 
 #endif

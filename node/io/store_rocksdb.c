@@ -99,23 +99,31 @@ int rocksdb_iterator_status(struct rocksdb_store *self, rocksdb_iterator_t *at)
     return rocks_error(&self->rocks, text, NULL, 0) == -EUCLEAN ? -EUCLEAN : -EIO;
 }
 
-static int store_scan(struct toystore_store *store, enum toystore_space space,
-                      struct toystore_bytes from, struct toystore_bytes to,
+struct range {
+    enum toystore_space space;
+    struct toystore_bytes from, to;
+    bool keys_alone;
+};
+
+static int scan_range(struct rocksdb_store *self, const struct range *range,
                       toystore_entry_fn *entry, void *arg)
 {
-    struct rocksdb_store *self = rocksdb_of(store);
     struct scan_value scan = {.entry = entry, .arg = arg};
     int status = rocks_read_begin(&self->rocks);
     if (status < 0)
         return status;
-    rocksdb_iterator_t *at =
-        rocksdb_create_iterator_cf(self->rocks.db, self->rocks.read, self->rocks.families[space]);
-    rocksdb_iter_seek(at, from.size ? from.data : "", from.size);
+    rocksdb_iterator_t *at = rocksdb_create_iterator_cf(self->rocks.db, self->rocks.read,
+                                                        self->rocks.families[range->space]);
+    rocksdb_iter_seek(at, range->from.size ? range->from.data : "", range->from.size);
     for (; rocksdb_iter_valid(at) && !scan.stop && status == 0; rocksdb_iter_next(at)) {
         size_t size;
         scan.key.data = rocksdb_iter_key(at, &scan.key.size);
-        if (to.size != 0 && slice_compare(slice_from(scan.key), slice_from(to)) >= 0)
+        if (range->to.size != 0 && slice_compare(slice_from(scan.key), slice_from(range->to)) >= 0)
             break;
+        if (range->keys_alone) {
+            scan_value(&scan, (struct toystore_bytes){0});
+            continue;
+        }
         const char *found = rocksdb_iter_value(at, &size);
         status = give_value(self, slice_of(found, size), scan_value, &scan);
     }
@@ -124,6 +132,20 @@ static int store_scan(struct toystore_store *store, enum toystore_space space,
     rocksdb_iter_destroy(at);
     rocks_read_end(&self->rocks);
     return status;
+}
+
+static int store_scan(struct toystore_store *store, enum toystore_space space,
+                      struct toystore_bytes from, struct toystore_bytes to,
+                      toystore_entry_fn *entry, void *arg)
+{
+    return scan_range(rocksdb_of(store), &(struct range){space, from, to, false}, entry, arg);
+}
+
+static int store_scan_keys(struct toystore_store *store, enum toystore_space space,
+                           struct toystore_bytes from, struct toystore_bytes to,
+                           toystore_entry_fn *entry, void *arg)
+{
+    return scan_range(rocksdb_of(store), &(struct range){space, from, to, true}, entry, arg);
 }
 
 /* ---- writing ---- */
@@ -289,7 +311,7 @@ static int store_write(struct toystore_store *store, const struct toystore_write
     free(change.made);
     buf_free(&name);
     rocksdb_writebatch_destroy(change.batch);
-    return status == -EUCLEAN ? -EIO : status;
+    return status;
 }
 
 int rocksdb_store_sync(struct toystore_store *store)
@@ -325,5 +347,6 @@ const struct toystore_store_ops store_rocksdb = {
     .sync = rocksdb_store_sync,
     .sync_log = rocksdb_store_sync_log,
     .scan = store_scan,
+    .scan_keys = store_scan_keys,
     .close = rocksdb_store_close,
 };

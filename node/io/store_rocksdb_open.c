@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "io/lock_file.h"
+#include "io/salvage.h"
 #include "io/store_rocksdb.h"
 
 /* *ret_known: the file is there, so the database was once complete. */
@@ -146,6 +147,21 @@ static int open_parts(struct rocksdb_store *self, const char *directory, enum ro
     return status;
 }
 
+static void mark_path(char path[PATH_MAX], const char *directory)
+{
+    snprintf(path, PATH_MAX, "%s/db" ROCKS_MARK, directory);
+}
+
+static int check_mark(const char *directory, char *error, size_t error_size)
+{
+    char path[PATH_MAX];
+    mark_path(path, directory);
+    if (access(path, F_OK) < 0)
+        return 0;
+    snprintf(error, error_size, "its database was found damaged while it was in use");
+    return -EUCLEAN;
+}
+
 static int take_lock(const char *directory, int *ret_fd, char *error, size_t error_size)
 {
     char path[PATH_MAX];
@@ -167,7 +183,9 @@ int rocksdb_store_open(const char *directory, char *error, size_t error_size,
     int status = take_lock(directory, &self->lock_fd, error, error_size);
     if (status < 0)
         goto free_self;
-    status = open_parts(self, directory, ROCKS_OLD, error, error_size);
+    status = check_mark(directory, error, error_size);
+    if (status == 0)
+        status = open_parts(self, directory, ROCKS_OLD, error, error_size);
     if (status < 0)
         goto release_lock;
     status = sweep_files(self);
@@ -226,13 +244,64 @@ static int rename_files(struct rocksdb_store *self, enum toystore_space space)
     return status;
 }
 
+static bool has_value(struct rocksdb_store *self, size_t space, struct slice key)
+{
+    size_t size;
+    char *text = NULL;
+    char *value = rocksdb_get_cf(self->rocks.db, self->rocks.read, self->rocks.families[space],
+                                 (const char *)key.data, key.size, &size, &text);
+    rocksdb_free(text);
+    rocksdb_free(value);
+    return value != NULL;
+}
+
+/* The other way round: a reference that is lost is made anew from the name of its value file. */
+static int refer_to_files(struct rocksdb_store *self)
+{
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    rocksdb_iterator_t *at = rocksdb_create_iterator_cf(self->rocks.db, self->rocks.read,
+                                                        self->rocks.families[ROCKS_FILES]);
+    for (rocksdb_iter_seek_to_first(at); rocksdb_iter_valid(at); rocksdb_iter_next(at)) {
+        size_t size, key_size;
+        uint8_t tagged[1 + VALUE_REFERENCE_SIZE] = {TAG_FILE};
+        const uint8_t *key = (const uint8_t *)rocksdb_iter_key(at, &key_size);
+        const char *value = rocksdb_iter_value(at, &size);
+        if (key_size == 0 || key[0] >= TOYSTORE_SPACES || size != VALUE_REFERENCE_SIZE ||
+            has_value(self, key[0], slice_of(key + 1, key_size - 1)))
+            continue;
+        memcpy(tagged + 1, value, size);
+        rocksdb_writebatch_put_cf(batch, self->rocks.families[key[0]], (const char *)key + 1,
+                                  key_size - 1, (const char *)tagged, sizeof tagged);
+    }
+    int status = rocksdb_iterator_status(self, at);
+    if (status == 0)
+        status = rocks_commit(&self->rocks, batch);
+    rocksdb_iter_destroy(at);
+    rocksdb_writebatch_destroy(batch);
+    return status;
+}
+
+/* A damaged block is met by the next compaction, and then nothing can be written any more: what was
+ * found damaged in use is copied to a new database. */
+static int repair_marked(const char *directory, struct rocksdb_store *self, char *error,
+                         size_t error_size)
+{
+    char path[PATH_MAX];
+    int status = check_mark(directory, error, error_size);
+    if (status == 0)
+        return open_parts(self, directory, ROCKS_UP_TO_DAMAGE, error, error_size);
+    snprintf(path, sizeof path, "%s/db", directory);
+    status = salvage(path, error, error_size);
+    return status < 0 ? status : open_parts(self, directory, ROCKS_OLD, error, error_size);
+}
+
 static int repair_locked(const char *directory, char *error, size_t error_size)
 {
     struct rocksdb_store self = {.lock_fd = -1};
     char path[PATH_MAX];
     /* A torn end of the log is the usual damage, and all before it is good. RocksDB's repair is for
      * the rest: it loses what is in the log alone when no table knows its family. */
-    int status = open_parts(&self, directory, ROCKS_UP_TO_DAMAGE, error, error_size);
+    int status = repair_marked(directory, &self, error, error_size);
     if (status == -EUCLEAN) {
         snprintf(path, sizeof path, "%s/db", directory);
         status = rocks_repair(path, error, error_size);
@@ -244,8 +313,15 @@ static int repair_locked(const char *directory, char *error, size_t error_size)
     for (size_t space = 0; space < TOYSTORE_SPACES && status == 0; space++)
         status = rename_files(&self, (enum toystore_space)space);
     if (status == 0)
+        status = refer_to_files(&self);
+    if (status == 0)
         status = rocks_sync(&self.rocks);
     close_parts(&self);
+    mark_path(path, directory);
+    if (status == 0 && unlink(path) < 0 && errno != ENOENT)
+        status = -errno;
+    if (status < 0)
+        snprintf(error, error_size, "%s could not be repaired: %s", directory, strerror(-status));
     return status;
 }
 
