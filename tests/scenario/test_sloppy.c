@@ -163,6 +163,58 @@ static void what_left_copies_is_not_refused(void **state)
     cluster_stop();
 }
 
+static void split_and_heal(const struct side *side)
+{
+    for (unsigned k = 1; k < 3; k++) {
+        for (unsigned i = 0; i < 2; i++)
+            cluster_cut(side->fallbacks[i], side->owners[k]);
+        cluster_cut(side->owners[0], side->owners[k]);
+    }
+    cluster_run_ms(3000);
+    assert_int_equal(cluster_put(side->owners[1], "k", "majority"), TOYSTORE_OK);
+    assert_int_equal(cluster_put(side->owners[0], "k", "minority"), TOYSTORE_OK);
+    cluster_heal();
+    cluster_run_ms(8000);
+}
+
+static void both_are_shown(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct toystore_result *result = cluster_get(i, "k");
+        assert_int_equal(result->version_count, 2);
+        assert_true(shows(result, "majority"));
+        assert_memory_equal(result->versions[1].value.data, "minority", 8);
+    }
+}
+
+/* Through moves to newcomers, through kill -9 of each node, and through the loss of power at one
+ * after the other, whose owners then take all from the rest. */
+static void siblings_outlive_moves_and_crashes(void **state)
+{
+    (void)state;
+    struct side side = five_nodes();
+    assert_int_equal(cluster_put(0, "k", "1"), TOYSTORE_OK);
+    split_and_heal(&side);
+    both_are_shown(5);
+    cluster_join();
+    unsigned count = cluster_join() + 1;
+    both_are_shown(count);
+    for (unsigned i = 0; i < count; i++) {
+        cluster_kill(i);
+        cluster_run_ms(500);
+        cluster_restart(i);
+        cluster_run_ms(2000);
+    }
+    both_are_shown(count);
+    for (unsigned i = 0; i < count; i++) {
+        cluster_kill(i);
+        cluster_restart_machine(i);
+        cluster_run_ms(4000);
+    }
+    both_are_shown(count);
+    cluster_stop();
+}
+
 /* All six nodes by rank for "k". */
 static void six_by_rank(unsigned ret_nodes[6])
 {
@@ -330,6 +382,7 @@ int main(void)
         cmocka_unit_test(an_exclusive_put_is_never_sloppy),
         cmocka_unit_test(a_directory_that_cannot_be_made_is_named),
         cmocka_unit_test(a_split_heals_into_siblings),
+        cmocka_unit_test(siblings_outlive_moves_and_crashes),
         cmocka_unit_test(what_left_copies_is_not_refused),
         cmocka_unit_test(its_asker_reads_a_sloppy_put_that_no_owner_shows),
         cmocka_unit_test(a_put_over_what_its_session_has_replaced_is_refused),
