@@ -1,68 +1,13 @@
 /* ask_put: a put as seen by who asks (PROTOCOL 4): names the op, gives it to the first reachable
  * owner, to the next one when that is silent or fails, and tells "has not happened" from "may yet
- * appear". What reached no majority becomes a sloppy put where that is allowed (PROTOCOL 6).
+ * appear" (ask_answer.c). What reached no majority becomes a sloppy put where that is allowed
+ * (PROTOCOL 6).
  *
  * Enters from: ask.c. Leaves to: FORWARD at an owner (coord_put.c), coord_sloppy.c. */
+#include "core/ask_put.h"
 #include "core/coord_own.h"
 
 #include <stdlib.h>
-
-/* One coordinator that the op was given to. */
-struct given {
-    node_id id;
-    bool open;  /* no answer yet */
-    bool again; /* it was told that it is not the first */
-    bool tried; /* in this pass over the owners */
-};
-
-struct ask_line {
-    struct list waiting; /* of struct ask_put; the first one runs */
-    size_t count;
-    size_t name_size;
-    uint8_t name[];
-};
-
-struct ask_put {
-    struct operation op;
-    struct list link;
-    struct ask_line *line;
-    ask_done_fn *done;
-    uint64_t done_handle;
-    struct arena arena;
-    struct toystore_request request; /* a copy, in the arena */
-    struct slice key;
-    uint32_t partition;
-    struct op name;    /* the op */
-    uint64_t floor_us; /* its time must be above (TOO_LATE) */
-    bool maybe;        /* an accept with this op may be somewhere */
-    bool stored;       /* sloppy copies of it may be somewhere */
-    bool refused;      /* by the register's chain, after that */
-    bool unsure;       /* whether there are: the tries before were not this node's */
-    bool sloppy_may, foreign_op;
-    bool bound; /* to the session in which it was asked for: never begun anew in another */
-    struct op_id caller_op; /* sequence 0: the caller named none */
-    unsigned taken;         /* coordinators that have the op, or may */
-    unsigned renames;
-    struct given given[ELECTORATE_MAX];
-    unsigned given_count;
-    enum toystore_status last; /* why the last owner could not */
-    struct view stale_view;
-    node_id stale_from;
-    node_id coordinator; /* the last one that was asked */
-    struct timer timer, deadline;
-    uint64_t deadline_us;
-};
-
-enum {
-    ASK_NEW,
-    ASK_WAITING, /* for an earlier put of this session to this key */
-    ASK_ROUTE,   /* to the next owner */
-    ASK_GIVEN,   /* a coordinator has it */
-    ASK_PAUSE,   /* no owner left in this pass */
-    ASK_STALE,   /* taking over a newer view */
-    ASK_SLOPPY,
-    ASK_DONE
-};
 
 #define STATE(name) ASK_##name
 #define TO(name)    (1u << ASK_##name)
@@ -93,17 +38,17 @@ static struct ask_put *ask_of(struct operation *operation)
     return container_of(operation, struct ask_put, op);
 }
 
-static struct ask_put *ask_find(struct core *core, uint64_t handle)
+struct ask_put *ask_find(struct core *core, uint64_t handle)
 {
     return pool_get(&core->coord->asks, handle);
 }
 
-static void ask_move(struct core *core, struct ask_put *put, unsigned state)
+void ask_move(struct core *core, struct ask_put *put, unsigned state)
 {
     operation_move(core, &put->op, state);
 }
 
-static bool any_open(const struct ask_put *put)
+bool ask_any_open(const struct ask_put *put)
 {
     for (unsigned i = 0; i < put->given_count; i++)
         if (put->given[i].open)
@@ -145,7 +90,7 @@ static void ask_end(struct core *core, struct operation *operation)
     ask_free(core, put);
 }
 
-static void finish(struct core *core, struct ask_put *put, struct toystore_result *result)
+void ask_finish(struct core *core, struct ask_put *put, struct toystore_result *result)
 {
     operation_answer(core, &put->op, toystore_status_word(result->status));
     if (put->caller_op.sequence &&
@@ -161,27 +106,27 @@ static void finish(struct core *core, struct ask_put *put, struct toystore_resul
     ask_move(core, put, ASK_DONE);
 }
 
-static void finish_status(struct core *core, struct ask_put *put, enum toystore_status status)
+void ask_finish_status(struct core *core, struct ask_put *put, enum toystore_status status)
 {
-    finish(core, put, &(struct toystore_result){.status = status});
+    ask_finish(core, put, &(struct toystore_result){.status = status});
 }
 
 /* Nobody has applied it, or somebody may. */
-static void finish_failed(struct core *core, struct ask_put *put)
+void ask_finish_failed(struct core *core, struct ask_put *put)
 {
     if (put->op.state == ASK_SLOPPY) /* a sloppy put is under way */
         put->stored = true;
-    if (put->maybe || put->taken > 1 || any_open(put) || put->stored)
-        finish_status(core, put, TOYSTORE_INDETERMINATE);
+    if (put->maybe || put->taken > 1 || ask_any_open(put) || put->stored)
+        ask_finish_status(core, put, TOYSTORE_INDETERMINATE);
     else if (put->last == TOYSTORE_NO_SPACE || put->last == TOYSTORE_IO)
-        finish_status(core, put, put->last);
+        ask_finish_status(core, put, put->last);
     else
-        finish_status(core, put, TOYSTORE_NOT_APPLIED);
+        ask_finish_status(core, put, TOYSTORE_NOT_APPLIED);
 }
 
 static void on_deadline(struct core *core, struct timer *timer)
 {
-    finish_failed(core, ask_find(core, timer->handle));
+    ask_finish_failed(core, ask_find(core, timer->handle));
 }
 
 /* ---- the line of one session and key ---- */
@@ -292,9 +237,6 @@ static struct blob *pack_forward(struct core *core, const struct ask_put *put, b
     return params;
 }
 
-static void forward_answer(struct core *core, uint64_t handle, uint64_t index,
-                           const struct rpc_answer *answer);
-
 static void ask_route(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
@@ -304,7 +246,7 @@ static void ask_route(struct core *core, struct operation *operation)
     view_electorate_key(core, put->key, 0, 0, &electorate);
     struct given *given = next_owner(core, put, &electorate);
     if (!given) {
-        ask_move(core, put, any_open(put) ? ASK_GIVEN : ASK_PAUSE);
+        ask_move(core, put, ask_any_open(put) ? ASK_GIVEN : ASK_PAUSE);
         return;
     }
     unsigned ms = forward_ms(core, put, &electorate);
@@ -312,7 +254,7 @@ static void ask_route(struct core *core, struct operation *operation)
     given->again = put->taken > 0;
     put->taken++;
     rpc_call(core, given->id, METHOD_FORWARD, pack_forward(core, put, given->again, ms), ms + 100,
-             forward_answer, put->op.handle, (uint64_t)(given - put->given));
+             ask_answer, put->op.handle, (uint64_t)(given - put->given));
     put->coordinator = given->id;
     ask_move(core, put, ASK_GIVEN);
 }
@@ -348,7 +290,7 @@ static void ask_pause(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
     if (put->taken == 0 && (put->last == TOYSTORE_NO_SPACE || put->last == TOYSTORE_IO)) {
-        finish_status(core, put, put->last);
+        ask_finish_status(core, put, put->last);
         return;
     }
     put->timer.handle = put->op.handle;
@@ -371,12 +313,12 @@ static void ask_stale(struct core *core, struct operation *operation)
 }
 
 /* No majority yet: a sloppy put, or another pass while there is time for one. */
-static void without_majority(struct core *core, struct ask_put *put)
+void ask_without_majority(struct core *core, struct ask_put *put)
 {
-    if (any_open(put))
+    if (ask_any_open(put))
         return;
     if (!put->sloppy_may && until_ms(core, put->deadline_us, SILENT_MS) < SILENT_MS) {
-        finish_failed(core, put);
+        ask_finish_failed(core, put);
         return;
     }
     ask_move(core, put, put->sloppy_may ? ASK_SLOPPY : ASK_PAUSE);
@@ -392,10 +334,10 @@ static void sloppy_done(struct core *core, uint64_t handle, const struct toystor
     if (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED) {
         ask_move(core, put, ASK_PAUSE);
     } else if (result->status != TOYSTORE_OK && (put->maybe || put->taken > 1)) {
-        finish_status(core, put, TOYSTORE_INDETERMINATE);
+        ask_finish_status(core, put, TOYSTORE_INDETERMINATE);
     } else {
         struct toystore_result copy = *result;
-        finish(core, put, &copy);
+        ask_finish(core, put, &copy);
     }
 }
 
@@ -405,179 +347,6 @@ static void ask_sloppy(struct core *core, struct operation *operation)
     timer_cancel(core, &put->timer);
     struct retry retry = {put->name, put->stored, put->refused};
     coord_sloppy(core, &put->request, &retry, put->deadline_us, sloppy_done, put->op.handle);
-}
-
-/* ---- what a coordinator answered ---- */
-
-/* The op never began there. */
-static void not_taken(struct ask_put *put, const struct given *given)
-{
-    assert(!given->open && put->taken > 0);
-    put->taken--;
-}
-
-static void refused(struct core *core, struct ask_put *put, struct given *given,
-                    const struct forward_reply *reply)
-{
-    if (put->stored) {
-        put->refused = true;
-        /* A publication that found no majority has left copies, which are siblings now: CONFLICT
-         * would deny what readers will see. It is finished as what it has become. */
-        if (!any_open(put))
-            ask_move(core, put, ASK_SLOPPY);
-        return;
-    }
-    if (put->unsure) {
-        put->maybe = true;
-        if (!any_open(put))
-            finish_failed(core, put);
-        return;
-    }
-    if (given->again || (put->taken == 1 && !put->maybe)) {
-        struct toystore_result result = {.status = (enum toystore_status)reply->status};
-        struct record record = {0};
-        if (reply->record.size > 0 && record_decode(&put->arena, reply->record, &record) == 0)
-            result_versions(&put->arena, &record, &result);
-        finish(core, put, &result);
-        return;
-    }
-    given->tried = false; /* judged as if it were alone: asked again, it remembers its refusal */
-    if (!any_open(put))
-        ask_move(core, put, ASK_ROUTE);
-}
-
-/* What no chain remembers: true of this try, and nothing is known of the others. */
-static void turned_down(struct core *core, struct ask_put *put, enum toystore_status status)
-{
-    if (put->taken == 1 && !put->maybe) {
-        finish_status(core, put, status);
-        return;
-    }
-    put->maybe = true;
-    if (!any_open(put))
-        finish_failed(core, put);
-}
-
-static void new_name(struct core *core, struct ask_put *put, unsigned state)
-{
-    put->taken = 0;
-    put->foreign_op = false;
-    put->name.era = (struct era){0};
-    for (unsigned i = 0; i < put->given_count; i++)
-        put->given[i].tried = false;
-    ask_move(core, put, state);
-}
-
-/* This node was taken for dead. What has certainly not happened is begun anew in the new session;
- * but not what its caller has named, or tied to the old one. */
-static void retired(struct core *core, struct ask_put *put)
-{
-    session_renew(core, &put->name.id.session);
-    bool renewed = session_compare(&put->name.id.session, &core->session) != 0;
-    if (!renewed || put->foreign_op || put->bound || put->taken > 1 || put->maybe ||
-        ++put->renames >= ROUNDS_MAX) {
-        turned_down(core, put, TOYSTORE_RETIRED);
-        return;
-    }
-    put->name.id.session = core->session;
-    new_name(core, put, ASK_ROUTE);
-}
-
-/* Older than its key's chain, and never applied: a new op with a later time and era. */
-static void too_late(struct core *core, struct ask_put *put, const struct forward_reply *reply)
-{
-    core_hybrid_told(core, reply->floor_us);
-    put->floor_us = max_u64(put->floor_us, reply->floor_us);
-    if (put->taken > 1 || put->maybe || ++put->renames >= ROUNDS_MAX) {
-        put->maybe = true;
-        without_majority(core, put);
-        return;
-    }
-    put->stale_view = reply->view;
-    new_name(core, put, ASK_STALE);
-}
-
-static void answered(struct core *core, struct ask_put *put, struct given *given,
-                     const struct forward_reply *reply)
-{
-    switch ((enum toystore_status)reply->status) {
-    case TOYSTORE_OK:
-        finish(core, put,
-               &(struct toystore_result){.status = TOYSTORE_OK, .created = reply->created});
-        return;
-    case TOYSTORE_CONFLICT:
-    case TOYSTORE_NOT_FOUND:
-    case TOYSTORE_IS_DIRECTORY:
-        refused(core, put, given, reply);
-        return;
-    case TOYSTORE_TOO_LARGE:
-        turned_down(core, put, TOYSTORE_TOO_LARGE);
-        return;
-    case TOYSTORE_RETIRED:
-        retired(core, put);
-        return;
-    case TOYSTORE_TOO_LATE:
-        put->stale_from = given->id;
-        too_late(core, put, reply);
-        return;
-    case TOYSTORE_NOT_APPLIED:
-        without_majority(core, put);
-        return;
-    case TOYSTORE_STALE:
-    case TOYSTORE_NOT_LEADER:
-        not_taken(put, given);
-        given->tried = reply->status == TOYSTORE_NOT_LEADER;
-        put->stale_view = reply->view;
-        put->stale_from = given->id;
-        ask_move(core, put, ASK_STALE);
-        return;
-    case TOYSTORE_MUTE:
-        view_note_mute(core, put->partition, given->id);
-        not_taken(put, given);
-        ask_move(core, put, ASK_ROUTE);
-        return;
-    case TOYSTORE_BUSY:
-    case TOYSTORE_UNKNOWN:
-    case TOYSTORE_NO_SPACE:
-    case TOYSTORE_IO:
-        put->last = (enum toystore_status)reply->status;
-        not_taken(put, given);
-        ask_move(core, put, ASK_ROUTE);
-        return;
-    default:
-        put->maybe = true;
-        without_majority(core, put);
-        return;
-    }
-}
-
-static void forward_answer(struct core *core, uint64_t handle, uint64_t index,
-                           const struct rpc_answer *answer)
-{
-    struct ask_put *put = ask_find(core, handle);
-    if (!put || put->op.answered)
-        return;
-    struct given *given = &put->given[index];
-    given->open = false;
-    struct forward_reply reply;
-    bool good = answer->status == TOYSTORE_OK && forward_reply_decode(answer->result, &reply);
-    if (put->op.state != ASK_GIVEN) { /* it has gone on without this answer */
-        if (good && reply.status == TOYSTORE_OK)
-            finish_status(core, put, TOYSTORE_OK);
-        else
-            put->maybe = put->maybe || answer->sent;
-        return;
-    }
-    if (good) {
-        answered(core, put, given, &reply);
-        return;
-    }
-    if (answer->sent)
-        put->maybe = true;
-    else
-        not_taken(put, given);
-    if (!any_open(put))
-        ask_move(core, put, ASK_ROUTE);
 }
 
 /* ---- the door ---- */
