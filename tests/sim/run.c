@@ -55,6 +55,7 @@ static void liveness_phase(struct sim *sim)
     wait_for(sim, check_settled, 120 * SECOND, "after everything is mended");
     wait_for(sim, calls_open, 20 * SECOND, "after everything is mended");
     wait_for(sim, check_replicas, 120 * SECOND, "when all is quiet");
+    check_trees(sim);
     clients_read_all(sim);
     wait_for(sim, calls_open, 20 * SECOND, "reads at the end");
     check_history(sim);

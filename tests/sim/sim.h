@@ -208,6 +208,7 @@ void check_step(struct sim *sim, struct sim_node *node); /* after every step of 
 /* NULL when it is so, else words that say what is missing: */
 const char *check_settled(struct sim *sim);  /* all nodes serve under one finished layout */
 const char *check_replicas(struct sim *sim); /* all owners keep the same */
+void check_trees(struct sim *sim);           /* hash trees are those of the records on the disk */
 void check_history(struct sim *sim);
 
 /* ---- retired.c ---- */
