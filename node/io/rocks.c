@@ -18,6 +18,7 @@ static const char *const family_names[ROCKS_FAMILIES] = {
 
 enum {
     BLOCK_CACHE_SIZE = 16 << 20,
+    METADATA_BLOCK_SIZE = 4 << 10,
     MEMTABLES_SIZE = 16 << 20, /* of all families together; an idle node stays small */
     MEMTABLE_SIZE = 4 << 20,
     ARENA_BLOCK_SIZE = 256 << 10,
@@ -69,6 +70,13 @@ static void make_options(struct rocks *rocks)
     rocksdb_block_based_options_set_block_cache(rocks->table, rocks->cache);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(rocks->table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(rocks->table, 1);
+    /* An index in one piece is as large as a shard of the cache, or larger: it would be read and
+     * unpacked again for every record. In pieces those that are used stay. */
+    rocksdb_block_based_options_set_index_type(
+        rocks->table, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(rocks->table, 1);
+    rocksdb_block_based_options_set_metadata_block_size(rocks->table, METADATA_BLOCK_SIZE);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(rocks->table, 1);
     rocksdb_block_based_options_set_filter_policy(rocks->table,
                                                   rocksdb_filterpolicy_create_bloom_full(10));
     rocksdb_options_t *options = rocks->options = rocksdb_options_create();
