@@ -12,7 +12,8 @@ struct entropy *entropy_new(void)
 {
     struct entropy *entropy = base_alloc(sizeof *entropy);
     pool_init(&entropy->syncs, sizeof(struct entropy_sync), ENTROPY_SYNCS_MAX);
-    pool_init(&entropy->keys, entropy_key_size, ENTROPY_SYNCS_MAX * SYNC_OPEN_MAX);
+    pool_init(&entropy->keys, entropy_key_size, ENTROPY_KEYS_MAX);
+    list_init(&entropy->waiting);
     pool_init(&entropy->rechecks, entropy_recheck_size, ENTROPY_RECHECKS_MAX);
     return entropy;
 }
@@ -115,6 +116,7 @@ static void tick_fire(struct core *core, struct timer *timer)
 void entropy_start(struct core *core)
 {
     core->entropy->started = true;
+    core->entropy->started_us = core->now_us;
     tick_fire(core, &core->entropy->tick);
 }
 
@@ -132,6 +134,18 @@ void entropy_on_member(struct core *core, node_id id)
         entropy->partitions[i].tried &= ~(1u << peer);
     }
     entropy_pump(core);
+}
+
+bool entropy_behind(struct core *core, uint32_t partition)
+{
+    struct entropy *entropy = core->entropy;
+    struct electorate electorate;
+    struct hash128 root = tree_root(core, partition), nothing = {{0}};
+    if (!entropy_sized(core) || core->now_us > entropy->started_us + ENTROPY_BEHIND_MS * 1000ull ||
+        same_hash(&root, &nothing) || BROKEN(core, no_repair))
+        return false;
+    return !entropy->partitions[partition].caught_up &&
+           entropy_compares(core, partition, &electorate) && electorate.member_count > 1;
 }
 
 /* Bits stand for other peers now. */
@@ -174,6 +188,7 @@ static void compared(struct core *core, uint64_t handle, node_id from, enum toys
     partition->comparing = false;
     if (status == TOYSTORE_OK && entropy_compares(core, sync->partition, &electorate) &&
         electorate_index(&electorate, from) >= 0) {
+        partition->caught_up = true;
         partition->due &= ~sync->peer;
         partition->asked &= ~sync->peer;
         note_equal(core, sync);

@@ -11,6 +11,9 @@ void entropy_free(struct entropy *entropy);
 void entropy_start(struct core *core);
 void entropy_on_member(struct core *core, node_id id); /* it is back: compare with it now */
 void entropy_view_changed(struct core *core);          /* everything may differ */
+/* Just started, and not yet compared with another owner: what it has missed comes cheaper by repair
+ * than by a leader, who has each key that differs accepted again. */
+bool entropy_behind(struct core *core, uint32_t partition);
 
 /* Reads back what TOYSTORE_META keeps under "scrub". */
 void scrub_restore(struct core *core, struct slice value);

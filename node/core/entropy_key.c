@@ -7,7 +7,9 @@
 #include "core/replica_priv.h"
 
 struct entropy_key {
+    struct list link; /* in entropy->waiting, until it may begin */
     pool_handle handle;
+    uint64_t began_us;
     uint64_t sync;
     node_id peer;
     uint32_t partition;
@@ -26,12 +28,18 @@ void entropy_key_clear(struct entropy_key *key)
         blob_unref(&key->ours);
 }
 
+static void keys_begin(struct core *core);
+
 static void key_end(struct core *core, struct entropy_key *key)
 {
+    struct entropy *entropy = core->entropy;
     uint64_t sync = key->sync;
+    pace_took(&entropy->pace, core->now_us, core->now_us - key->began_us, ENTROPY_KEYS_MAX);
+    entropy->busy--;
     entropy_key_clear(key);
-    pool_delete(&core->entropy->keys, key->handle);
+    pool_delete(&entropy->keys, key->handle);
     sync_next(core, sync);
+    keys_begin(core);
 }
 
 /* ---- here ---- */
@@ -120,6 +128,33 @@ static void key_done(struct core *core, struct replica_work *work)
     rpc_call(core, key->peer, METHOD_TRANSFER, params, REPLICA_TIMEOUT_MS, sent, key->handle, 0);
 }
 
+static void pause_over(struct core *core, struct timer *timer)
+{
+    (void)timer;
+    keys_begin(core);
+}
+
+/* As many at once as those who cannot wait do not feel (pace.h). */
+static void keys_begin(struct core *core)
+{
+    struct entropy *entropy = core->entropy;
+    while (entropy->busy < pace_window(&entropy->pace, ENTROPY_KEYS_MAX) &&
+           !list_empty(&entropy->waiting)) {
+        if (core->now_us < entropy->pace.not_before_us) {
+            timer_set(core, &entropy->pause, entropy->pace.not_before_us, pause_over);
+            return;
+        }
+        struct entropy_key *key =
+            container_of(list_pop_front(&entropy->waiting), struct entropy_key, link);
+        key->began_us = core->now_us;
+        entropy->busy++;
+        if (key_is_immutable(key->name))
+            replica_run_raw(core, key->name, key_work, key_done, key->handle, 0);
+        else
+            replica_run(core, key->name, key_work, key_done, key->handle, 0);
+    }
+}
+
 static node_id peer_of(struct core *core, const struct entropy_sync *sync)
 {
     struct electorate electorate;
@@ -150,8 +185,6 @@ void entropy_differs(struct core *core, uint64_t sync_handle, uint64_t handle, s
                                 .name = name,
                                 .theirs = theirs,
                                 .theirs_settled = theirs_settled};
-    if (key_is_immutable(name))
-        replica_run_raw(core, name, key_work, key_done, own, 0);
-    else
-        replica_run(core, name, key_work, key_done, own, 0);
+    list_push_back(&core->entropy->waiting, &key->link);
+    keys_begin(core);
 }

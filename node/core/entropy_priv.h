@@ -4,13 +4,16 @@
 
 #include "core/core_priv.h"
 #include "core/entropy.h"
+#include "core/pace.h"
 
 enum {
     ENTROPY_SYNCS_MAX = 4,      /* comparisons under way */
     ENTROPY_BUSY_TICKS = 10,    /* a partition that is written all the time is compared so often */
     ENTROPY_FULL_TICKS = 300,   /* and one that is not, this seldom */
     ENTROPY_RECHECKS_MAX = 256, /* refused keys that wait for their second look */
+    ENTROPY_BEHIND_MS = 60000,  /* after a start, as long as comparing may be waited for */
     ENTROPY_PAUSE_MS = 200,     /* before it */
+    ENTROPY_KEYS_MAX = ENTROPY_SYNCS_MAX * SYNC_OPEN_MAX, /* differences being dealt with */
     SCRUB_TICK_KEYS = 32,       /* records read again in one tick, and in one scan */
     SCRUB_TICK_BYTES = 2 << 20, /* what was read beyond these is paid by ticks without */
     SCRUB_ASKED_SCANS = 64,     /* scans in one tick of a pass that a person waits for */
@@ -31,6 +34,7 @@ struct entropy_partition {
     uint64_t compared_us; /* when it was last found equal to all that can be reached */
     uint16_t busy;        /* ticks in which the root changed */
     bool comparing;
+    bool caught_up; /* compared with one peer since the start */
 };
 
 /* A comparison with one peer. */
@@ -54,10 +58,15 @@ struct scrub {
 
 struct entropy {
     struct timer tick;
+    uint64_t started_us;
     unsigned ticks;
     uint32_t cursor, partition_count;
     struct entropy_partition *partitions;
     struct pool syncs, keys, rechecks;
+    struct pace pace;    /* of keys being stored and sent */
+    struct timer pause;  /* until the next of them may be */
+    struct list waiting; /* those that are not yet */
+    unsigned busy;
     bool started;
     struct scrub scrub;
 };

@@ -1,7 +1,7 @@
 /* A pass over the hints of one owner: read some, send each with the key's current record, at most
- * HINT_WINDOW unacknowledged, and take out what was acknowledged (PROTOCOL 6). An owner sends its
- * record, a fallback the sloppy puts alone. Whatever says that the receiver cannot take more now
- * ends the pass; the next round begins again.
+ * HINT_WINDOW unacknowledged and fewer where that makes the owner slow (pace.h), and take out what
+ * was acknowledged (PROTOCOL 6). An owner sends its record, a fallback the sloppy puts alone.
+ * Whatever says that the receiver cannot take more now ends the pass; the next round begins again.
  * Enters from hint.c (rounds, news of members); leaves to the key's queue (the record), rpc
  * (TRANSFER), coord_settle (what was refused). */
 #include "core/key.h"
@@ -108,6 +108,7 @@ static void send_answered(struct core *core, uint64_t handle, uint64_t index,
     struct hint_send *send = pool_get(&core->hints->sends, handle);
     struct transfer_reply reply;
     enum toystore_status status = send_result(answer, &reply);
+    pace_took(&send->owner->pace, core->now_us, core->now_us - send->sent_us, HINT_WINDOW);
     switch (status) {
     case TOYSTORE_OK:
         acknowledged(core, send);
@@ -180,6 +181,7 @@ static void send_record(struct core *core, struct hint_send *send, struct slice 
     uint32_t partition = view_partition_of(core, key);
     struct buf items = {0};
     send->sent = hash128(payload);
+    send->sent_us = core->now_us;
     transfer_item_encode(&items, &(struct transfer_item){key, payload, settled});
     struct blob *params =
         RPC_PARAMS(transfer_request, {.view = view_of(core, partition),
@@ -274,13 +276,31 @@ static void send_start(struct core *core, struct hint_owner *owner, struct blob 
     replica_run_raw(core, blob_slice(key), read_work, read_done, handle, 0);
 }
 
+static void pause_over(struct core *core, struct timer *timer)
+{
+    pass_pump(core, container_of(timer, struct hint_owner, pause));
+}
+
+/* May another one be sent now? If not yet, the timer goes on. */
+static bool may_send(struct core *core, struct hint_owner *owner)
+{
+    if (owner->open >= pace_window(&owner->pace, HINT_WINDOW))
+        return false;
+    if (core->now_us >= owner->pace.not_before_us)
+        return true;
+    timer_set(core, &owner->pause, owner->pace.not_before_us, pause_over);
+    return false;
+}
+
 static void pass_pump(struct core *core, struct hint_owner *owner)
 {
+    if (!owner->passing)
+        return;
     if (core->stopping)
         owner->stop = true;
     if (owner->stop)
         queue_drop(owner);
-    while (owner->open < HINT_WINDOW && owner->queue_first < owner->queue_count && !owner->stop) {
+    while (owner->queue_first < owner->queue_count && !owner->stop && may_send(core, owner)) {
         struct blob *key = owner->queue[owner->queue_first];
         owner->queue[owner->queue_first++] = NULL;
         send_start(core, owner, key);

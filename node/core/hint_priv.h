@@ -3,6 +3,7 @@
 #define TOYSTORE_CORE_HINT_PRIV_H
 
 #include "core/core_priv.h"
+#include "core/pace.h"
 
 /* The keys of one owner's hints, by their 64-bit hashes: 16 bytes a hint at most, since there can
  * be as many as keys. It says how many there are and whether a key is among them; what is on the
@@ -33,6 +34,8 @@ struct hint_owner {
     struct blob *after; /* the last of them */
     struct list sends;  /* hint_send.link */
     unsigned open;
+    struct pace pace;
+    struct timer pause; /* until the next may be sent */
 };
 
 /* One hint on its way to its owner. */
@@ -41,6 +44,7 @@ struct hint_send {
     pool_handle handle;
     struct hint_owner *owner;
     struct blob *key;
+    uint64_t sent_us;
     bool again; /* the hint was made once more since the record was read */
     bool fallback;
     struct hash128 sent; /* of the record */

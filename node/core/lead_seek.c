@@ -38,7 +38,8 @@ static bool wanted(struct core *core, uint32_t partition)
     struct view view = view_of(core, partition);
     return led->state == LED_NOT && led->not_before_us <= core->now_us &&
            view.oldest == view.newest && layout_owns(view_newest(core), partition, core->id) &&
-           view_holds(core, partition) && should_lead(core, partition);
+           view_holds(core, partition) && should_lead(core, partition) &&
+           !entropy_behind(core, partition);
 }
 
 /* ---- answers ---- */
