@@ -223,6 +223,8 @@ uint64_t content_version(const struct content *content); /* a hash of what is pu
 
 /* ---- segments.c: chunks out and in ---- */
 void segment_send(struct fs *fs, struct content *content, struct segment *segment);
+/* One that is stored, and has its bytes here: once more, under a new name. */
+void segment_send_again(struct fs *fs, struct content *content, struct segment *segment);
 /* `done` may come from inside. */
 void segment_fetch(struct fs *fs, struct segment *segment, void (*done)(void *arg, int error),
                    void *arg);

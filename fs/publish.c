@@ -363,6 +363,7 @@ void publication_end(struct publication *publication, int error)
             segment_unref(publication->page_segments[i]);
     free(publication->page_segments);
     free(publication->pages);
+    publication_anew_end(publication);
     image_free(&publication->target);
     free(publication);
     wake(content, upto, error);

@@ -26,6 +26,8 @@ struct publication {
     struct page_name *pages;
     struct segment **page_segments;
     size_t page_count;
+    struct toystore_op *named; /* chunks of the version that is replaced; publish_anew.c */
+    size_t named_count, anew_at;
 };
 
 void publication_prepare(struct publication *publication);
@@ -36,5 +38,10 @@ void publication_end(struct publication *publication, int error);
 /* The target is too large for one record: its chunks, its pages, its file record, its name. */
 void publication_record(struct publication *publication);
 void publication_put_record(struct publication *publication);
+
+/* What is stored under the name of a retired session is stored anew. True: it was necessary, and
+ * publication_record comes behind it. */
+bool publication_anew(struct publication *publication);
+void publication_anew_end(struct publication *publication);
 
 #endif

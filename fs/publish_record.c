@@ -193,6 +193,12 @@ static void record_put(void *arg, const struct toystore_result *result)
         fs_submit(fs, &request, got_rival, publication);
         return;
     }
+    /* Taken for dead meanwhile: what the record names must have names of the new session. */
+    if (result->status == TOYSTORE_RETIRED &&
+        fs->face.now_ns(fs->face.arg) <= publication->until_ns) {
+        publication_record(publication);
+        return;
+    }
     if (result->status != TOYSTORE_OK) {
         publication_end(publication, error_of(result));
         return;
@@ -242,6 +248,8 @@ void publication_put_record(struct publication *publication)
 {
     struct fs *fs = publication->fs;
     struct content *content = publication->content;
+    if (publication_anew(publication))
+        return;
     if (content->reference)
         publication->made_from = content->made_from;
     else
@@ -256,6 +264,7 @@ void publication_put_record(struct publication *publication)
     struct toystore_request request = {
         .type = TOYSTORE_PUT,
         .key = bytes_of(file_key_slice(&key)),
+        .op = fs->face.op_new(fs->face.arg), /* in this session or not at all */
         .condition = TOYSTORE_IF_MATCH,
         .match = &content->record_op,
         .match_count = known ? 1 : 0,
@@ -266,6 +275,7 @@ void publication_put_record(struct publication *publication)
         .attributes = publication->target.attributes,
         .value = bytes_of(buf_slice(&value)),
     };
+    request.op.sequence = 0;
     request.attributes.file = content->file;
     fs_submit(fs, &request, record_put, publication);
     buf_free(&value);

@@ -126,6 +126,20 @@ void segment_send(struct fs *fs, struct content *content, struct segment *segmen
     send_more(fs);
 }
 
+void segment_send_again(struct fs *fs, struct content *content, struct segment *segment)
+{
+    assert(segment->state == SEGMENT_STORED && segment->data);
+    if (list_linked(&segment->cached)) { /* what is sent must not be dropped */
+        list_remove(&segment->cached);
+        fs->cached_bytes -= segment->size;
+    }
+    segment->state = SEGMENT_MEMORY;
+    segment->synced = false;
+    content->unsent += segment->size;
+    fs->unsent += segment->size;
+    segment_send(fs, content, segment);
+}
+
 void fs_made_room(struct fs *fs, size_t bytes)
 {
     fs->unsent -= min_size(bytes, fs->unsent);

@@ -365,9 +365,11 @@ void ask_put(struct core *core, const struct toystore_request *request,
              const struct session *session, ask_done_fn *done, uint64_t handle)
 {
     pool_handle own;
+    static const struct session none;
     struct op_id asked = op_from_public(request->op);
-    bool bound =
-        asked.sequence == 0 && session_compare(&asked.session, &(struct session){{0}}) != 0;
+    /* Of others' sessions, which no member has, nothing is known here. */
+    bool api = !session || session_compare(session, &none) == 0;
+    bool bound = api && asked.sequence == 0 && session_compare(&asked.session, &none) != 0;
     if (bound && session_compare(&asked.session, &core->session) != 0) {
         ask_refuse(core, done, handle, TOYSTORE_RETIRED, "this node has another session now");
         return;

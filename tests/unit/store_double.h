@@ -47,8 +47,10 @@ static struct {
     uint64_t now_ns, ops, timer_ids;
     enum toystore_status put_fails; /* every put of a name ends so; OK: none does */
     enum toystore_status store_fails, get_fails, sync_fails;
-    size_t requests, fail_at;           /* the request of this number fails; 0: none */
-    bool fail_done;                     /* it is done all the same, and nobody knows */
+    uint8_t session;              /* of all mounts */
+    size_t puts_tied, retires_at; /* puts tied to their session; 0, or before which it is retired */
+    size_t requests, fail_at;     /* the request of this number fails; 0: none */
+    bool fail_done;               /* it is done all the same, and nobody knows */
     void (*deleting)(struct slice key); /* a chunk or page; NULL: nobody looks */
     size_t puts, gets, stores, fetches;
     size_t syncs, synced_chunks, synced_keys; /* requests, and what they named */
@@ -105,6 +107,10 @@ static enum toystore_status double_put(const struct toystore_request *request,
     store.puts++;
     if (store.put_fails != TOYSTORE_OK)
         return store.put_fails;
+    if (request->op.session[0] != 0 && ++store.puts_tied == store.retires_at)
+        store.session++;
+    if (request->op.session[0] != 0 && request->op.session[0] != store.session)
+        return TOYSTORE_RETIRED;
     struct double_version *old = map_get(&store.versions, key);
     if (!double_matches(request, old))
         return TOYSTORE_CONFLICT;
@@ -305,7 +311,7 @@ static void pass_ms(uint64_t ms)
 static struct toystore_op double_op_new(void *arg)
 {
     (void)arg;
-    struct toystore_op op = {.session = {7}, .sequence = ++store.ops};
+    struct toystore_op op = {.session = {store.session}, .sequence = ++store.ops};
     return op;
 }
 
@@ -379,6 +385,7 @@ static void store_open(void)
     list_init(&store.answers);
     list_init(&store.timers);
     store.now_ns = 1000000000;
+    store.session = 7;
 }
 
 static void store_close(void)
