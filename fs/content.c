@@ -63,6 +63,7 @@ void content_unref(struct content *content)
     image_free(&content->base);
     image_free(&content->view);
     blob_unref(&content->extra);
+    blob_unref(&content->equal);
     free_names(content);
     free(content->pages);
     free(content);
@@ -225,6 +226,8 @@ void content_load(struct content *content, const struct seen *seen,
     content->base.attributes = seen->attributes;
     blob_unref(&content->extra);
     content->extra = blob_ref(seen->extra);
+    blob_unref(&content->equal);
+    content->equal = blob_ref(seen->equal);
     if (!content->reference) {
         take_inline(content, blob_slice(seen->value));
         loaded(content, 0);
@@ -250,7 +253,8 @@ void content_load_record(struct content *content, const struct toystore_version 
                         .op = content->name_op,
                         .file = content->file,
                         .value = blob_copy(slice_from(version->value)),
-                        .extra = blob_ref(content->extra)};
+                        .extra = blob_ref(content->extra),
+                        .equal = blob_ref(content->equal)};
     seen.attributes.mode = content->base.attributes.mode;
     seen_take_record(&seen, version);
     content_load(content, &seen, done, arg);

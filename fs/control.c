@@ -1,7 +1,9 @@
 /* control: the directory .toystore/ of a mount: what the node knows, for cat and for scripts.
  * Answered from local memory, so that it works when the cluster does not; never listed.
  *
- *     members  ring  status  metrics  locate/KEY (with %2F for each / of the key) */
+ *     members  ring  status  metrics  locate/KEY (with %2F for each / of the key)
+ *
+ * conflicts/ beside them asks the cluster: conflicts.c. */
 #include "fs_priv.h"
 
 #include <stdio.h>
@@ -36,6 +38,11 @@ static struct node *make(struct fs *fs, struct node *parent, const char *name, e
     return node;
 }
 
+struct node *control_conflicts(struct fs *fs, struct node *parent, const char *name)
+{
+    return make(fs, parent, name, CONTROL_CONFLICTS, S_IFDIR | 0755);
+}
+
 struct node *control_lookup(struct fs *fs, struct node *parent, const char *name)
 {
     if (fs->config.report == NULL)
@@ -46,6 +53,8 @@ struct node *control_lookup(struct fs *fs, struct node *parent, const char *name
         return make(fs, parent, name, CONTROL_REPORT, S_IFREG | 0444);
     if (parent->control != CONTROL_ROOT)
         return NULL;
+    if (strcmp(name, "conflicts") == 0)
+        return control_conflicts(fs, parent, name);
     if (strcmp(name, "locate") == 0)
         return make(fs, parent, name, CONTROL_LOCATE, S_IFDIR | 0555);
     for (size_t i = 0; i < ARRAY_COUNT(reports); i++)
@@ -96,7 +105,8 @@ int control_open(struct node *node, struct handle *handle)
 
 void control_list(struct node *node, uint64_t offset, fs_entry_fn *entry, void *arg)
 {
-    static const char *const names[] = {"members", "ring", "status", "metrics", "locate"};
+    static const char *const names[] = {"members", "ring",   "status",
+                                        "metrics", "locate", "conflicts"};
     if (node->control != CONTROL_ROOT)
         return;
     for (uint64_t i = offset > 2 ? offset - 2 : 0; i < ARRAY_COUNT(names); i++) {

@@ -131,7 +131,7 @@ struct node *dir_node(const struct dir *dir, const struct dir_entry *entry, unsi
     struct fs *fs = dir->node->fs;
     const struct seen *seen = &entry->seen;
     struct slice key;
-    if (!dir_holds(dir, ms) || seen->kind == TOYSTORE_DIRECTORY ||
+    if (!dir_holds(dir, ms) || seen->kind == TOYSTORE_DIRECTORY || seen->sibling ||
         (seen->kind == TOYSTORE_REFERENCE && !entry->recorded) ||
         name_join(dir->node->key, slice_str(entry->name), &key) < 0)
         return NULL;

@@ -1,4 +1,5 @@
 /* fs: making, draining and freeing a file system; lookup and forget. */
+#include "conflicts.h"
 #include "reclaim.h"
 
 #include <stdlib.h>
@@ -184,6 +185,10 @@ void fs_lookup(struct fs *fs, uint64_t parent_id, const char *name, struct fs_ca
     if (control) {
         answer_entry(control, done, arg);
         node_release(control);
+        return;
+    }
+    if (parent->control == CONTROL_CONFLICTS) {
+        conflicts_lookup(fs, parent, name, done, arg);
         return;
     }
     struct slice key;

@@ -20,6 +20,7 @@ struct fs_config {
     struct store_face face;
     uint32_t root_uid, root_gid, root_mode; /* of a root directory that nobody has changed */
     unsigned timeout_ms;                    /* of one request; 0: FS_TIMEOUT_MS */
+    bool show_conflicts;                    /* siblings are listed beside their names */
     /* The control directory's reports, as toystore_report; NULL: there is none. */
     char *(*report)(void *arg, const char *what);
     /* Tells the kernel that a node's attributes have changed; NULL: nobody to tell. */

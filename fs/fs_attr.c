@@ -32,7 +32,7 @@ static void get_answer(struct getting *getting)
     struct fs_answer answer = {.node = getting->node->id};
     const struct content *content = getting->content;
     if (content && content->loaded)
-        stat_from(&answer.attr, &content->view.attributes, ino_of(&content->file));
+        content_stat(getting->node, content, &answer.attr);
     else
         node_stat(getting->node, &answer.attr);
     if (getting->node->gone)
@@ -92,8 +92,7 @@ static void get_seen(void *arg, int error, const struct seen *seen)
         return;
     }
     getting->seen = *seen;
-    blob_ref(getting->seen.value);
-    blob_ref(getting->seen.extra);
+    seen_hold(&getting->seen);
     getting->rival = content_new(node);
     content_load(getting->rival, &getting->seen, rival_loaded, getting);
 }
@@ -147,8 +146,7 @@ static void set_end(struct setting *setting, int error)
 {
     struct fs_answer answer = {.error = error};
     if (error == 0 && setting->content)
-        stat_from(&answer.attr, &setting->content->view.attributes,
-                  ino_of(&setting->content->file));
+        content_stat(setting->node, setting->content, &answer.attr);
     else if (error == 0)
         node_stat(setting->node, &answer.attr);
     setting->done(setting->arg, &answer);
@@ -226,6 +224,7 @@ static void other_put(void *arg, const struct toystore_result *result)
     }
     if (result->status == TOYSTORE_OK) {
         setting->seen.op = result->op;
+        blob_unref(&setting->seen.equal);
         setting->seen.at_ns = 0;
         node_saw(node, &setting->seen);
     }
@@ -241,18 +240,19 @@ static void put_other(struct setting *setting, const struct seen *seen)
     }
     seen_free(&setting->seen);
     setting->seen = seen ? *seen : setting->node->seen;
-    blob_ref(setting->seen.value);
-    blob_ref(setting->seen.extra);
+    seen_hold(&setting->seen);
     struct image image = {.attributes = setting->seen.attributes};
     setting->change.time_ns = fs_wall_ns(fs);
     image_apply(&image, &setting->change);
     setting->seen.attributes = image.attributes;
+    struct match match;
+    match_of(&match, &setting->seen.op, setting->seen.equal);
     struct toystore_request request = {
         .type = TOYSTORE_PUT,
         .key = bytes_of(setting->node->key),
         .condition = seen ? TOYSTORE_IF_MATCH : TOYSTORE_IF_ABSENT,
-        .match = &setting->seen.op,
-        .match_count = seen ? 1 : 0,
+        .match = match.ops,
+        .match_count = seen ? match.count : 0,
         .change = TOYSTORE_SET,
         .kind = setting->seen.kind,
         .attributes = image.attributes,
@@ -304,8 +304,9 @@ void fs_setattr(struct fs *fs, uint64_t id, uint64_t handle_id, const struct sta
                 unsigned set, struct fs_caller caller, fs_done_fn *done, void *arg)
 {
     struct node *node = node_get(fs, id);
-    if (node == NULL || node->control) {
-        answer_error(node ? -EPERM : -ESTALE, done, arg);
+    int error = node == NULL ? -ESTALE : node->control ? -EPERM : node->seen.sibling ? -EROFS : 0;
+    if (error < 0) {
+        answer_error(error, done, arg);
         return;
     }
     struct setting *setting = base_alloc(sizeof *setting);

@@ -2,7 +2,7 @@
  * names, so that a name that comes or goes meanwhile moves no other.
  *
  * Enters from ops.c; leaves to submit.c. */
-#include "fs_dir.h"
+#include "conflicts.h"
 
 #include "base/hash.h"
 
@@ -65,6 +65,7 @@ static void dir_fill(struct dir *dir, const struct listing *listing,
             continue;
         struct dir_entry *to = &dir->entries[dir->count++];
         to->name = base_string(name);
+        to->siblings = from->siblings;
         to->cookie = from->cookie;
         to->seen = (struct seen){.at_ns = listing->asked_ns,
                                  .listed = true,
@@ -117,6 +118,43 @@ static void answer_entries(void *arg)
     free(listing);
 }
 
+static void answer_all(void *arg, int error)
+{
+    struct listing *listing = arg;
+    struct handle *handle = pool_get(&listing->fs->handles, listing->handle);
+    if (handle && error < 0) {
+        dir_clear(handle->dir);
+        answer_error(error, listing->done, listing->arg);
+        free(listing);
+        return;
+    }
+    if (handle)
+        handle->dir->valid = true;
+    answer_entries(listing);
+}
+
+/* .toystore/conflicts: all of it at the first read, for all that follow. */
+static void list_conflicts(struct listing *listing, struct dir *dir)
+{
+    if (listing->offset == 0)
+        conflicts_list(dir, answer_all, listing);
+    else
+        answer_entries(listing);
+}
+
+static void answer_listed(struct listing *listing);
+
+static void siblings_found(void *arg, int error)
+{
+    struct listing *listing = arg;
+    struct handle *handle = pool_get(&listing->fs->handles, listing->handle);
+    (void)error; /* a name whose siblings cannot be read has none to show */
+    if (handle)
+        answer_listed(listing);
+    else
+        answer_entries(listing); /* says that it is gone */
+}
+
 static void answer_listed(struct listing *listing)
 {
     struct handle *handle = pool_get(&listing->fs->handles, listing->handle);
@@ -154,7 +192,10 @@ static void listed(void *arg, const struct toystore_result *result)
         list_more(listing);
         return;
     }
-    answer_listed(listing);
+    if (listing->fs->config.show_conflicts)
+        conflicts_show(handle->dir, siblings_found, listing);
+    else
+        answer_listed(listing);
 }
 
 static void list_more(struct listing *listing)
@@ -256,7 +297,7 @@ void fs_readdir(struct fs *fs, uint64_t id, uint64_t offset, unsigned plus, fs_e
         answer_ok(done, arg);
         return;
     }
-    if (handle->node->control) {
+    if (handle->node->control && handle->node->control != CONTROL_CONFLICTS) {
         control_list(handle->node, offset, entry, arg);
         answer_ok(done, arg);
         return;
@@ -269,7 +310,9 @@ void fs_readdir(struct fs *fs, uint64_t id, uint64_t offset, unsigned plus, fs_e
         listing->plus = 0;
     if (from_begin || (listing->plus && !dir_holds(handle->dir, FRESH_MS)))
         dir_clear(handle->dir);
-    if (dir_has(handle->dir, listing->offset))
+    if (handle->node->control)
+        list_conflicts(listing, handle->dir);
+    else if (dir_has(handle->dir, listing->offset))
         answer_listed(listing);
     else if (from_begin)
         publish_children(listing, handle->node->key);

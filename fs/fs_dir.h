@@ -9,6 +9,7 @@ struct dir_entry {
     uint64_t cookie;
     struct seen seen; /* as the listing has it: without value and extra */
     bool recorded;    /* a reference, and `seen` has what its file record says */
+    bool siblings;    /* there are some beside it */
 };
 
 /* The entries behind `after`, as they were listed last. */

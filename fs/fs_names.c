@@ -3,6 +3,7 @@
  * Making is if-absent, burying is if-match on the version that was seen: one winner, always.
  *
  * Enters from ops.c; leaves to look.c and submit.c. */
+#include "conflicts.h"
 #include "reclaim.h"
 
 #include <stdlib.h>
@@ -117,9 +118,13 @@ static struct burying *burying_new(struct fs *fs, uint64_t parent_id, const char
 {
     struct node *parent = node_get(fs, parent_id);
     struct slice key = {0};
-    int error = parent == NULL               ? -ESTALE
-                : control_name(parent, name) ? -EPERM
-                                             : name_join(parent->key, slice_str(name), &key);
+    int error = 0;
+    if (parent == NULL)
+        error = -ESTALE;
+    else if (control_name(parent, name) && parent->control != CONTROL_CONFLICTS)
+        error = -EPERM;
+    else
+        error = name_join(parent->key, slice_str(name), &key);
     if (error < 0) {
         answer_error(error, done, arg);
         return NULL;
@@ -168,13 +173,29 @@ static void buried(void *arg, const struct toystore_result *result)
     bury_end(burying, 0);
 }
 
+static void sibling_removed(void *arg, int error)
+{
+    struct burying *burying = arg;
+    if (error == 0) {
+        fs_gone(burying->fs, burying->key, &burying->seen.file);
+        dirs_changed(burying->fs, dirs_hash(burying->key));
+    }
+    bury_end(burying, error);
+}
+
 static void bury(struct burying *burying)
 {
+    if (burying->seen.sibling) {
+        sibling_remove(burying->fs, burying->key, &burying->seen.op, sibling_removed, burying);
+        return;
+    }
+    struct match match;
+    match_of(&match, &burying->seen.op, burying->seen.equal);
     struct toystore_request request = {.type = TOYSTORE_PUT,
                                        .key = bytes_of(burying->key),
                                        .condition = TOYSTORE_IF_MATCH,
-                                       .match = &burying->seen.op,
-                                       .match_count = 1,
+                                       .match = match.ops,
+                                       .match_count = match.count,
                                        .change = TOYSTORE_DELETE,
                                        .extra = bytes_of(blob_slice(burying->seen.extra))};
     fs_submit(burying->fs, &request, buried, burying);
@@ -184,8 +205,7 @@ static void take_seen(struct burying *burying, const struct seen *seen)
 {
     struct seen old = burying->seen;
     burying->seen = *seen;
-    blob_ref(burying->seen.value);
-    blob_ref(burying->seen.extra);
+    seen_hold(&burying->seen);
     seen_free(&old);
 }
 
@@ -270,11 +290,13 @@ static void unmarked(void *arg, const struct toystore_result *result)
 
 static void put_mark(struct burying *burying, uint32_t flags, toystore_done_fn *done)
 {
+    struct match match;
+    match_of(&match, &burying->seen.op, burying->seen.equal);
     struct toystore_request request = {.type = TOYSTORE_PUT,
                                        .key = bytes_of(burying->key),
                                        .condition = TOYSTORE_IF_MATCH,
-                                       .match = &burying->seen.op,
-                                       .match_count = 1,
+                                       .match = match.ops,
+                                       .match_count = match.count,
                                        .exclusive = true,
                                        .change = TOYSTORE_SET,
                                        .kind = TOYSTORE_DIRECTORY,
@@ -298,11 +320,13 @@ static void rmdir_listed(void *arg, const struct toystore_result *result)
         put_mark(burying, burying->seen.attributes.flags & ~(uint32_t)FLAG_CLOSING, unmarked);
         return;
     }
+    struct match match;
+    match_of(&match, &burying->seen.op, burying->seen.equal);
     struct toystore_request request = {.type = TOYSTORE_PUT,
                                        .key = bytes_of(burying->key),
                                        .condition = TOYSTORE_IF_MATCH,
-                                       .match = &burying->seen.op,
-                                       .match_count = 1,
+                                       .match = match.ops,
+                                       .match_count = match.count,
                                        .exclusive = true,
                                        .change = TOYSTORE_DELETE,
                                        .extra = bytes_of(blob_slice(burying->seen.extra))};

@@ -213,6 +213,10 @@ static void rival_loaded(void *arg, int error)
 static void open_seen(struct opening *opening)
 {
     struct node *node = opening->node;
+    if (opening->seen.sibling && !read_only(opening->flags)) {
+        fail(opening, -EROFS);
+        return;
+    }
     if (opening->flags & O_TRUNC) {
         open_replacement(opening);
         return;
@@ -253,8 +257,7 @@ static void looked(void *arg, int error, const struct seen *seen)
     if (node->seen.at_ns <= seen->at_ns)
         node_saw(node, seen);
     opening->seen = *seen;
-    blob_ref(opening->seen.value);
-    blob_ref(opening->seen.extra);
+    seen_hold(&opening->seen);
     open_seen(opening);
 }
 
@@ -297,8 +300,7 @@ void fs_open(struct fs *fs, uint64_t id, int flags, struct fs_caller caller, fs_
         answer_open(opening);
     } else if (node_fresh(node) && node->seen.value && !node->gone) {
         opening->seen = node->seen;
-        blob_ref(opening->seen.value);
-        blob_ref(opening->seen.extra);
+        seen_hold(&opening->seen);
         open_seen(opening);
     } else {
         look(fs, node->key, looked, opening);

@@ -6,6 +6,7 @@
 #include "file_record.h"
 #include "fs.h"
 #include "names.h"
+#include "siblings.h"
 
 #include "base/list.h"
 #include "base/map.h"
@@ -44,13 +45,16 @@ struct seen {
     struct toystore_attributes attributes;
     struct blob *value; /* content, target, or the encoded file record; may be dropped: NULL */
     struct blob *extra; /* the name's moves */
+    struct blob *equal; /* ops of siblings that say the same (siblings.h) */
+    bool sibling;       /* asked for by a sibling's name: to be read, removed, moved, not changed */
 };
 
 void seen_free(struct seen *seen);
+void seen_hold(const struct seen *seen); /* a copy of it is one more holder of its blobs */
 /* A reference's attributes are those of its file record. */
 void seen_take_record(struct seen *seen, const struct toystore_version *version);
 
-enum control { CONTROL_NONE, CONTROL_ROOT, CONTROL_REPORT, CONTROL_LOCATE };
+enum control { CONTROL_NONE, CONTROL_ROOT, CONTROL_REPORT, CONTROL_LOCATE, CONTROL_CONFLICTS };
 
 struct content;
 struct dir;
@@ -99,6 +103,7 @@ struct content {
     bool given_up;  /* its creation failed and that was said; nothing new since */
     struct toystore_op file, name_op, record_op, made_from;
     struct blob *extra;  /* moves of the name */
+    struct blob *equal;  /* as in seen */
     struct blob **names; /* of the file record */
     size_t name_count;
     struct page_name *pages;
@@ -189,7 +194,8 @@ void node_expire(struct node *node); /* what was seen does not hold any more */
 /* The node for what was seen under `key`, held once: the one that stands there, or a new one. */
 struct node *node_for(struct fs *fs, struct slice key, const struct seen *seen);
 void node_stat(const struct node *node, struct stat *attr);
-void stat_from(struct stat *to, const struct toystore_attributes *from, uint64_t ino);
+/* Of a version of the node that is open; NULL or not loaded: of what was seen. */
+void content_stat(const struct node *node, const struct content *content, struct stat *attr);
 void answer_entry(struct node *node, fs_done_fn *done, void *arg); /* counts a lookup */
 void answer_error(int error, fs_done_fn *done, void *arg);
 void answer_ok(fs_done_fn *done, void *arg);
@@ -277,6 +283,8 @@ void dirs_lookup(struct node *directory, struct slice key, uint32_t pid,
 
 /* ---- control.c ---- */
 struct node *control_lookup(struct fs *fs, struct node *parent, const char *name);
+/* A directory below .toystore/conflicts, held; NULL: its name is too long. */
+struct node *control_conflicts(struct fs *fs, struct node *parent, const char *name);
 bool control_name(const struct node *parent, const char *name); /* reserved there */
 int control_open(struct node *node, struct handle *handle);
 void control_list(struct node *node, uint64_t offset, fs_entry_fn *entry, void *arg);

@@ -5,6 +5,7 @@
  * A directory is answered EXDEV, which mv and the like take for "copy it".
  *
  * Enters from ops.c; leaves to look.c and submit.c. */
+#include "conflicts.h"
 #include "reclaim.h"
 
 #include <stdlib.h>
@@ -36,8 +37,7 @@ static void take(struct seen *to, const struct seen *from)
 {
     struct seen old = *to;
     *to = *from;
-    blob_ref(to->value);
-    blob_ref(to->extra);
+    seen_hold(to);
     seen_free(&old);
 }
 
@@ -150,11 +150,13 @@ static void bury_source(struct renaming *renaming)
 {
     struct seen *source = &renaming->source;
     struct blob *moves = moves_add(source->extra, &source->file, renaming->to);
+    struct match match;
+    match_of(&match, &source->op, source->equal);
     struct toystore_request request = {.type = TOYSTORE_PUT,
                                        .key = bytes_of(renaming->from),
                                        .condition = TOYSTORE_IF_MATCH,
-                                       .match = &source->op,
-                                       .match_count = 1,
+                                       .match = match.ops,
+                                       .match_count = match.count,
                                        .exclusive = true,
                                        .change = TOYSTORE_DELETE,
                                        .extra = bytes_of(blob_slice(moves))};
@@ -190,12 +192,16 @@ static void put_link(struct renaming *renaming)
     }
     bool again_over_ours = !op_none(&renaming->linked);
     bool absent = !again_over_ours && renaming->target.kind == TOYSTORE_TOMBSTONE;
+    struct match match;
+    match_of(&match, &renaming->target.op, renaming->target.equal);
     struct toystore_request request = {
         .type = TOYSTORE_PUT,
         .key = bytes_of(renaming->to),
         .condition = absent ? TOYSTORE_IF_ABSENT : TOYSTORE_IF_MATCH,
-        .match = again_over_ours ? &renaming->linked : &renaming->target.op,
-        .match_count = absent ? 0 : 1,
+        .match = again_over_ours ? &renaming->linked : match.ops,
+        .match_count = absent            ? 0
+                       : again_over_ours ? 1
+                                         : match.count,
         .exclusive = true,
         .change = TOYSTORE_SET,
         .kind = source->kind,
@@ -253,7 +259,7 @@ static void target_seen(void *arg, int error, const struct seen *seen)
     }
     if (error == 0 && seen->kind == TOYSTORE_DIRECTORY)
         error = -EISDIR;
-    if (error == 0 && renaming->no_replace)
+    if (error == 0 && (renaming->no_replace || seen->sibling))
         error = -EEXIST;
     if (error < 0) {
         end(renaming, error);
@@ -300,6 +306,27 @@ static void undo(struct renaming *renaming)
     fs_submit(renaming->fs, &request, undone, renaming);
 }
 
+static void sibling_taken(void *arg, int error)
+{
+    struct renaming *renaming = arg;
+    if (error == 0)
+        fs_gone(renaming->fs, renaming->from, &renaming->source.file);
+    end(renaming, error);
+}
+
+/* Onto its own name it is one put; elsewhere it is copied, then removed, by who asks. */
+static void move_sibling(struct renaming *renaming, const struct seen *seen)
+{
+    struct slice base, tag;
+    take(&renaming->source, seen);
+    if (!sibling_key(renaming->from, &base, &tag) || !slice_equal(base, renaming->to))
+        end(renaming, -EXDEV);
+    else if (renaming->no_replace)
+        end(renaming, -EEXIST);
+    else
+        sibling_take(renaming->fs, renaming->from, &seen->op, sibling_taken, renaming);
+}
+
 static void source_seen(void *arg, int error, const struct seen *seen)
 {
     struct renaming *renaming = arg;
@@ -317,6 +344,10 @@ static void source_seen(void *arg, int error, const struct seen *seen)
         error = -EXDEV;
     if (error < 0) {
         end(renaming, error);
+        return;
+    }
+    if (seen->sibling) {
+        move_sibling(renaming, seen);
         return;
     }
     take(&renaming->source, seen);
@@ -353,7 +384,8 @@ void fs_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new
         error = -ESTALE;
     else if (flags & ~(unsigned)NO_REPLACE)
         error = -EINVAL;
-    else if (control_name(parent, name) || control_name(new_parent, new_name))
+    else if (control_name(new_parent, new_name) ||
+             (control_name(parent, name) && parent->control != CONTROL_CONFLICTS))
         error = -EPERM;
     if (error == 0)
         error = name_join(parent->key, slice_str(name), &from);
@@ -376,9 +408,10 @@ void fs_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new
         look_source(renaming);
         return;
     }
-    if (target && node_fresh(target) && target->seen.kind != TOYSTORE_DIRECTORY &&
-        node->seen.kind != TOYSTORE_DIRECTORY && !renaming->no_replace &&
-        !op_equal(&node->seen.file, &target->seen.file) && target->content == NULL) {
+    if (target && !node->seen.sibling && !target->seen.sibling && node_fresh(target) &&
+        target->seen.kind != TOYSTORE_DIRECTORY && node->seen.kind != TOYSTORE_DIRECTORY &&
+        !renaming->no_replace && !op_equal(&node->seen.file, &target->seen.file) &&
+        target->content == NULL) {
         take(&renaming->source, &node->seen);
         take(&renaming->target, &target->seen);
         put_link(renaming);

@@ -173,6 +173,7 @@ static int begin_session(struct mount *mount, char *error, size_t error_size)
                                     .timeout_ms = mount->options.timeout_s * 1000,
                                     .debug = mount->options.debug,
                                     .local_locks = mount->options.local_locks,
+                                    .show_conflicts = mount->options.show_conflicts,
                                     .log = log_line,
                                     .ended = ended,
                                     .arg = mount};

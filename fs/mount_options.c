@@ -95,6 +95,10 @@ static int take_word(struct mount_options *options, char *word, char *error, siz
         options->local_locks = true;
         return 0;
     }
+    if (strcmp(word, "conflicts=show") == 0) {
+        options->show_conflicts = true;
+        return 0;
+    }
     char *value = strchr(word, '=');
     if (value)
         *value++ = 0;
@@ -141,7 +145,8 @@ static void usage(void)
          "       mount.toystore SOURCE MOUNTPOINT [-o OPTS]   (as mount(8) and fstab call it)\n\n"
          "  -f  stay in the foreground        -d  show every request of the kernel, too\n"
          "  -o  ro, nosuid, nodev, noexec, noatime, allow_other, noallow_other,\n"
-         "      timeout=SECONDS (30), locks=local, and the node options below as name=value\n");
+         "      timeout=SECONDS (30), locks=local, conflicts=show, and the node options below as "
+         "name=value\n");
     options_help(print_line);
     puts("  --help, --version\n\nSee mount.toystore(8).");
 }

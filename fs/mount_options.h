@@ -14,6 +14,7 @@ struct mount_options {
     const char *mountpoint;
     const char *source; /* as fstab names it; NULL: not given */
     bool foreground, debug, fake, sloppy, verbose, allow_other, local_locks;
+    bool show_conflicts;
     unsigned timeout_s;
     char fuse[FUSE_OPTIONS_SIZE]; /* for the kernel: ro, nosuid ... */
 };

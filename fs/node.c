@@ -108,8 +108,7 @@ void node_saw(struct node *node, const struct seen *seen)
     drop_value(node);
     struct seen old = node->seen;
     node->seen = *seen;
-    blob_ref(node->seen.value);
-    blob_ref(node->seen.extra);
+    seen_hold(&node->seen);
     seen_free(&old);
     if (node->seen.value == NULL)
         return;
@@ -179,7 +178,7 @@ static struct timespec timespec_of(int64_t ns)
     return time;
 }
 
-void stat_from(struct stat *to, const struct toystore_attributes *from, uint64_t ino)
+static void stat_from(struct stat *to, const struct toystore_attributes *from, uint64_t ino)
 {
     *to = (struct stat){.st_ino = ino,
                         .st_mode = from->mode,
@@ -195,16 +194,30 @@ void stat_from(struct stat *to, const struct toystore_attributes *from, uint64_t
                         .st_ctim = timespec_of(from->ctime_ns)};
 }
 
+/* A sibling has a number of its own, or cp would take it for the file that it is to replace. */
+static uint64_t number_of(const struct node *node, const struct content *content)
+{
+    if (node == node->fs->root)
+        return FS_ROOT;
+    if (node->control != CONTROL_NONE)
+        return hash64(node->key) | 2;
+    if (node->seen.sibling)
+        return ino_of(&node->seen.op);
+    return ino_of(content ? &content->file : &node->seen.file);
+}
+
+void content_stat(const struct node *node, const struct content *content, struct stat *attr)
+{
+    bool open = content && content->loaded;
+    stat_from(attr, open ? &content->view.attributes : &node->seen.attributes,
+              number_of(node, open ? content : NULL));
+    if (node->seen.sibling)
+        attr->st_mode &= ~(mode_t)0222;
+}
+
 void node_stat(const struct node *node, struct stat *attr)
 {
-    if (node->content && node->content->loaded) {
-        stat_from(attr, &node->content->view.attributes, ino_of(&node->content->file));
-        return;
-    }
-    stat_from(attr, &node->seen.attributes,
-              node == node->fs->root ? FS_ROOT : ino_of(&node->seen.file));
-    if (node->control != CONTROL_NONE)
-        attr->st_ino = hash64(node->key) | 2;
+    content_stat(node, node->content, attr);
     if (S_ISDIR(attr->st_mode)) {
         int64_t touched_ns = parent_touched(node->fs, node->key);
         if (touched_ns > node->seen.attributes.mtime_ns)

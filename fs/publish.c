@@ -96,6 +96,7 @@ static void name_put(void *arg, const struct toystore_result *result)
         return;
     }
     content->name_op = result->op;
+    blob_unref(&content->equal); /* these were replaced with it */
     content->born = true;
     content->reference = publication->kind == TOYSTORE_REFERENCE;
     publication->name_pending = false;
@@ -113,14 +114,16 @@ void publication_put_name(struct publication *publication, enum toystore_kind ki
         size = target->attributes.size;
         extents_copy_bytes(&target->extents, 0, bytes, size);
     }
+    struct match match;
+    match_of(&match, &content->name_op, content->equal);
     struct toystore_request request = {
         .type = TOYSTORE_PUT,
         .key = bytes_of(content->node->key),
         /* A version of nothing may become sloppy in a split, as any publication may; an if-absent
          * could not. */
         .condition = TOYSTORE_IF_MATCH,
-        .match = &content->name_op,
-        .match_count = content->born ? 1 : 0,
+        .match = match.ops,
+        .match_count = content->born ? match.count : 0,
         .change = TOYSTORE_SET,
         .kind = kind,
         .attributes = target->attributes,

@@ -151,6 +151,7 @@ static void make_fs(struct session *session)
                                .root_uid = getuid(),
                                .root_gid = getgid(),
                                .timeout_ms = session->config.timeout_ms,
+                               .show_conflicts = session->config.show_conflicts,
                                .report = report,
                                .invalidate = invalidate,
                                .log = log_line,

@@ -12,7 +12,8 @@ struct session_config {
     const char *fuse_options; /* comma-separated, for the kernel and fusermount3 */
     unsigned timeout_ms;
     bool debug;
-    bool local_locks; /* -o locks=local */
+    bool local_locks;    /* -o locks=local */
+    bool show_conflicts; /* -o conflicts=show */
     void (*log)(void *arg, int level, const char *line);
     /* On the node's thread: the device has ended, and all that was open is published. */
     void (*ended)(void *arg);

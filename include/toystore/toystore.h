@@ -219,6 +219,7 @@ struct toystore_entry {
     enum toystore_kind kind;
     struct toystore_op op;
     struct toystore_attributes attributes;
+    bool siblings; /* other versions stand beside it: a get shows them. Not over the wire */
 };
 
 struct toystore_result {

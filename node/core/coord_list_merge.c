@@ -196,6 +196,7 @@ static void resolved(struct core *core, uint64_t handle, const struct toystore_r
         entry->kind = result->versions[0].kind;
         entry->op = result->versions[0].op;
         entry->attributes = result->versions[0].attributes;
+        entry->siblings = result->version_count > 1;
         list->sloppy = list->sloppy || result->sloppy;
     } else if (result->status == TOYSTORE_NOT_FOUND) {
         entry->kind = TOYSTORE_TOMBSTONE;

@@ -18,15 +18,20 @@ struct double_version {
     enum toystore_kind kind;
     struct toystore_attributes attributes;
     struct blob *value, *extra;
+    uint64_t time_us;
+    struct double_version *sibling; /* the next one; the first is the register */
 };
+
+enum { DOUBLE_VISIBLE_MAX = 8 };
 
 struct double_answer {
     struct list link;
     toystore_done_fn *done;
     void *arg;
     enum toystore_status status;
-    struct double_version version; /* a copy that holds references */
-    bool has_version;
+    struct double_version *held; /* a copy of the key's */
+    struct toystore_version versions[DOUBLE_VISIBLE_MAX];
+    size_t version_count;
     struct toystore_op op;
     struct toystore_entry *entries;
     size_t entry_count;
@@ -60,6 +65,8 @@ static struct {
 
 static void double_free_version(struct double_version *version)
 {
+    if (version->sibling)
+        double_free_version(version->sibling);
     blob_unref(&version->value);
     blob_unref(&version->extra);
     free(version);
@@ -70,6 +77,8 @@ static struct double_version *double_copy(const struct double_version *version)
     struct double_version *copy = base_copy(version, sizeof *version);
     blob_ref(copy->value);
     blob_ref(copy->extra);
+    if (version->sibling)
+        copy->sibling = double_copy(version->sibling);
     return copy;
 }
 
@@ -84,20 +93,57 @@ static void double_set(struct map *map, struct slice key, struct double_version 
         map_remove(map, key);
 }
 
-static bool double_matches(const struct toystore_request *request,
-                           const struct double_version *version)
+/* What is visible, in order; NULL: nothing is. */
+static const struct double_version *double_visible(const struct double_version *version)
 {
-    bool there = version && version->kind != TOYSTORE_TOMBSTONE;
-    if (request->condition == TOYSTORE_IF_ABSENT)
-        return !there;
-    if (request->condition == TOYSTORE_ALWAYS)
-        return true;
-    if (!there)
-        return request->match_count == 0;
+    while (version && version->kind == TOYSTORE_TOMBSTONE)
+        version = version->sibling;
+    return version;
+}
+
+static bool double_named(const struct toystore_request *request,
+                         const struct double_version *version)
+{
     for (size_t i = 0; i < request->match_count; i++)
         if (op_equal(&request->match[i], &version->op))
             return true;
     return false;
+}
+
+static bool double_matches(const struct toystore_request *request,
+                           const struct double_version *version)
+{
+    const struct double_version *first = double_visible(version);
+    if (request->condition == TOYSTORE_IF_ABSENT)
+        return !first;
+    if (request->condition == TOYSTORE_ALWAYS)
+        return true;
+    if (!first)
+        return request->match_count == 0;
+    size_t named = 0;
+    for (const struct double_version *at = first; at; at = double_visible(at->sibling))
+        named += double_named(request, at);
+    /* the register, when it is visible, and nothing that is not there */
+    return named > 0 && named == request->match_count &&
+           (first != version || double_named(request, first));
+}
+
+/* The siblings that a put leaves. */
+static struct double_version *double_left(const struct toystore_request *request,
+                                          const struct double_version *old)
+{
+    struct double_version *left = NULL, **at = &left;
+    for (; old; old = old->sibling) {
+        if (double_named(request, old))
+            continue;
+        struct double_version *copy = base_copy(old, sizeof *copy);
+        blob_ref(copy->value);
+        blob_ref(copy->extra);
+        copy->sibling = NULL;
+        *at = copy;
+        at = &copy->sibling;
+    }
+    return left;
 }
 
 static enum toystore_status double_put(const struct toystore_request *request,
@@ -129,6 +175,9 @@ static enum toystore_status double_put(const struct toystore_request *request,
     version->attributes = request->attributes;
     version->value = blob_copy(slice_from(request->value));
     version->extra = blob_copy(slice_from(request->extra));
+    version->time_us = store.now_ns / 1000;
+    if (old)
+        version->sibling = double_left(request, old->sibling);
     double_set(&store.versions, key, version);
     *ret_op = version->op;
     return TOYSTORE_OK;
@@ -145,10 +194,10 @@ static void double_list(const struct toystore_request *request, struct double_an
     answer->entries = base_alloc((store.versions.count + 1) * sizeof *answer->entries);
     MAP_EACH(entry, &store.versions)
     {
-        const struct double_version *version = entry->value;
+        const struct double_version *version = double_visible(entry->value);
         struct slice key = map_key(entry), name = key_last_of(key);
         uint64_t cookie = (hash64(name) >> 1) | 8;
-        if (version->kind == TOYSTORE_TOMBSTONE || cookie <= request->after ||
+        if (version == NULL || cookie <= request->after ||
             !slice_equal(key_parent_of(key), slice_from(request->key)))
             continue;
         answer->entries[answer->entry_count++] =
@@ -156,7 +205,8 @@ static void double_list(const struct toystore_request *request, struct double_an
                                     .cookie = cookie,
                                     .kind = version->kind,
                                     .op = version->op,
-                                    .attributes = version->attributes};
+                                    .attributes = version->attributes,
+                                    .siblings = double_visible(version->sibling) != NULL};
     }
     qsort(answer->entries, answer->entry_count, sizeof *answer->entries, double_entry_order);
     size_t limit = request->limit ? request->limit : 1000;
@@ -165,18 +215,32 @@ static void double_list(const struct toystore_request *request, struct double_an
         slice_free(slice_from(answer->entries[--answer->entry_count].name));
 }
 
+static void double_show(struct double_answer *answer, const struct double_version *version)
+{
+    answer->versions[answer->version_count++] =
+        (struct toystore_version){.op = version->op,
+                                  .kind = version->kind,
+                                  .attributes = version->attributes,
+                                  .time_us = version->time_us,
+                                  .node = 0xabc,
+                                  .value = bytes_of(blob_slice(version->value)),
+                                  .extra = bytes_of(blob_slice(version->extra))};
+}
+
 static void double_get(struct slice key, struct double_answer *answer)
 {
     const struct double_version *version = map_get(&store.versions, key);
     answer->status = TOYSTORE_NOT_FOUND;
     if (version == NULL)
         return;
-    if (version->kind != TOYSTORE_TOMBSTONE)
+    version = answer->held = double_copy(version);
+    if (double_visible(version) == NULL)
+        double_show(answer, version);
+    else
         answer->status = TOYSTORE_OK;
-    answer->version = *version;
-    blob_ref(answer->version.value);
-    blob_ref(answer->version.extra);
-    answer->has_version = true;
+    for (version = double_visible(version); version && answer->version_count < DOUBLE_VISIBLE_MAX;
+         version = double_visible(version->sibling))
+        double_show(answer, version);
 }
 
 static void double_sync(const struct toystore_request *request)
@@ -255,15 +319,10 @@ static bool double_answer_one(void)
         link = link->next;
     list_remove(link);
     struct double_answer *answer = container_of(link, struct double_answer, link);
-    struct toystore_version version = {.op = answer->version.op,
-                                       .kind = answer->version.kind,
-                                       .attributes = answer->version.attributes,
-                                       .value = bytes_of(blob_slice(answer->version.value)),
-                                       .extra = bytes_of(blob_slice(answer->version.extra))};
     struct toystore_result result = {.status = answer->status,
                                      .message = "",
-                                     .versions = &version,
-                                     .version_count = answer->has_version,
+                                     .versions = answer->versions,
+                                     .version_count = answer->version_count,
                                      .op = answer->op,
                                      .entries = answer->entries,
                                      .entry_count = answer->entry_count,
@@ -272,8 +331,8 @@ static bool double_answer_one(void)
     for (size_t i = 0; i < answer->entry_count; i++)
         slice_free(slice_from(answer->entries[i].name));
     free(answer->entries);
-    blob_unref(&answer->version.value);
-    blob_unref(&answer->version.extra);
+    if (answer->held)
+        double_free_version(answer->held);
     free(answer);
     return true;
 }

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# A split of five nodes into three and two: both sides write one file. After it both contents are
+# there as files: one at the name, the other as .toystore/conflicts/NAME/TIME-NODE and as
+# NAME.conflict-TIME-NODE. cp of one over the name and rm of the conflict resolve it, or mv alone.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/net.sh"
+net_begin || exit 77
+left=(1 2 3 101) right=(4 5 102)
+name_of() { case $1 in 101) echo a ;; 102) echo b ;; *) echo "$1" ;; esac; }
+for i in 1 2 3 4 5 101 102; do net_place "$(name_of $i)" "$i"; done
+start_cluster 5
+start_mount a --seed "$(host 1)" --host "$(host 101)"
+start_mount b --seed "$(host 4)" --host "$(host 102)" -o conflicts=show
+a=$work/a b=$work/b
+each_pair() { # COMMAND: of every two that are on different sides
+    local l r
+    for l in "${left[@]}"; do
+        for r in "${right[@]}"; do
+            "$1" "$(name_of "$l")" "$r"
+            "$1" "$(name_of "$r")" "$l"
+        done
+    done
+}
+on_1() { ${within[1]} toystore --node "$(host 1):3001" "$@"; }
+# named PREFIX: such a name with owners on both sides; with none a side could not even read it.
+named() {
+    local n owners
+    for n in $(seq 100); do
+        owners=$(on_1 locate --json "$1$n" | tr '{' '\n' | grep '"owner"')
+        grep -q '"n[123]"' <<<"$owners" && grep -q '"n[45]"' <<<"$owners" && break
+    done
+    echo "$1$n"
+}
+large() { head -c 300000 /dev/zero | tr '\0' "$1"; }
+
+mkdir "$a/d" || fail "mkdir"
+old=$(named old) inner=$(named d/old) moved=$(named moved) gone=$(named gone) new=$(named new)
+same=$(named same) big=$(named big)
+large a >"$work/large_a"
+large b >"$work/large_b"
+for f in $old $inner $moved $gone; do echo "before" >"$a/$f" || fail "echo $f"; done
+each_pair net_part
+for side in a b; do
+    m=$work/$side
+    for f in $old $inner $moved $gone $new $same; do
+        written() { echo "of $side" >"$m/$f"; }
+        [ "$f" = $same ] && written() { echo "of both" >"$m/$f"; }
+        wait_for 30 written 2>/dev/null || fail "$f on side $side"
+    done
+    # cp makes a file with O_EXCL, which no minority can.
+    wait_for 30 dd if="$work/large_$side" of="$m/$big" bs=1M status=none || fail "$big on side $side"
+done
+[ "$(cat "$a/$old")$(cat "$b/$old")" = "of aof b" ] || fail "a side does not read what it wrote"
+each_pair net_join
+
+listed() { [ "$(ls "$1/.toystore/conflicts" | sort | xargs)" = "$big d $gone $moved $new $old" ]; }
+for m in "$a" "$b"; do
+    wait_for 60 listed "$m" || fail "conflicts in $m: $(ls "$m/.toystore/conflicts" | xargs)"
+done
+[ "d/$(ls "$a/.toystore/conflicts/d")" = "$inner" ] || fail "conflicts of d: $(ls "$a/.toystore/conflicts/d")"
+both() { cat "$1/$2" "$1/.toystore/conflicts/$2/"* | sort | xargs; }
+for f in $old $inner $moved $gone $new; do
+    for m in "$a" "$b"; do
+        [ "$(both "$m" "$f")" = "of a of b" ] || fail "$f in $m: $(both "$m" "$f")"
+    done
+done
+[ "$(cat "$a/$same")" = "of both" ] || fail "what both wrote alike: $(cat "$a/$same")"
+at=$(head -c 1 "$a/$big") tag=$(ls "$a/.toystore/conflicts/$big")
+other=$(tr ab ba <<<"$at")
+cmp "$work/large_$at" "$a/$big" || fail "the large file is not whole"
+cmp "$work/large_$other" "$a/.toystore/conflicts/$big/$tag" || fail "its sibling is not whole"
+
+# By name, and only listed where that was asked for.
+tag=$(ls "$a/.toystore/conflicts/$old")
+[ "$(cat "$a/$old.conflict-$tag" "$a/$old" | sort | xargs)" = "of a of b" ] || fail "$old.conflict-$tag"
+ls "$a" | grep -q conflict && fail "a mount lists conflicts unasked: $(ls "$a" | xargs)"
+ls "$b" | grep -qxF "$old.conflict-$tag" || fail "conflicts=show does not: $(ls "$b" | xargs)"
+: 2>/dev/null >"$a/$old.conflict-$tag" && fail "a sibling can be written to"
+# The command line sees the same.
+[ "$(on_1 get "$old")" = "$(cat "$a/$old")" ] ||
+    fail "toystore get is not what the name shows"
+on_1 stat "$old" | grep -q sibling || fail "toystore stat"
+
+# cp and rm; mv; rm of the name shows what is left.
+wanted=$(cat "$a/$old.conflict-$tag")
+cp "$a/$old.conflict-$tag" "$a/$old" || fail "cp of a sibling over its name"
+rm "$a/$old.conflict-$tag" || fail "rm of a sibling"
+mv "$a/.toystore/conflicts/$moved/"* "$a/$moved" || fail "mv of a sibling over its name"
+large_tag=$(ls "$a/.toystore/conflicts/$big")
+rm "$a/.toystore/conflicts/$big/$large_tag" || fail "rm of a large sibling"
+left_over=$(cat "$a/.toystore/conflicts/$gone/"*)
+rm "$a/$gone" && [ "$(cat "$a/$gone")" = "$left_over" ] || fail "the sibling of a removed file"
+rm "$a/$gone" && [ ! -e "$a/$gone" ] || fail "the last version cannot be removed"
+echo after >"$a/$same"
+for m in "$a" "$b"; do
+    [ "$(cat "$m/$old")" = "$wanted" ] || fail "old is not what was copied there"
+    [ "$(ls "$m/.toystore/conflicts" | sort | xargs)" = "d $new" ] ||
+        fail "left in $m: $(ls "$m/.toystore/conflicts" | xargs)"
+    cmp "$work/large_$at" "$m/$big" || fail "the large file has gone with its sibling"
+    [ "$(cat "$m/$same")" = after ] || fail "same"
+    [ ! -e "$m/$old.conflict-$tag" ] || fail "the sibling is still there"
+done
