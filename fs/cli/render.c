@@ -70,9 +70,72 @@ static void table(const json_t *rows, int indent)
     }
 }
 
+static bool is_list_of(const json_t *value, bool (*kind)(const json_t *one))
+{
+    return json_is_array(value) && kind(json_array_get(value, 0));
+}
+
+static bool is_object(const json_t *one)
+{
+    return json_is_object(one);
+}
+
+/* Words with spaces between them are for reading: a line each. */
+static bool is_sentence(const json_t *one)
+{
+    return json_is_string(one) && strchr(json_string_value(one), ' ') != NULL;
+}
+
 static bool is_table(const json_t *value)
 {
-    return json_is_array(value) && json_is_object(json_array_get(value, 0));
+    return is_list_of(value, is_object);
+}
+
+/* A row that holds a table of its own does not fit a line. */
+static bool is_flat(const json_t *rows)
+{
+    size_t index;
+    json_t *row, *value;
+    const char *name;
+    json_array_foreach(rows, index, row)
+    {
+        json_object_foreach(row, name, value)
+        {
+            if (is_table(value) || is_list_of(value, is_sentence))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void object(json_t *value, int indent);
+
+static void rows(json_t *value, int indent)
+{
+    size_t index;
+    json_t *row;
+    if (is_flat(value)) {
+        table(value, indent);
+        return;
+    }
+    json_array_foreach(value, index, row)
+    {
+        if (index > 0)
+            puts("");
+        object(row, indent);
+    }
+}
+
+static void lines(const json_t *value, int indent)
+{
+    size_t index;
+    json_t *line;
+    json_array_foreach(value, index, line)
+    {
+        char *text = one_line(line);
+        printf("%*s%s\n", indent, "", text);
+        free(text);
+    }
 }
 
 static void object(json_t *value, int indent)
@@ -85,7 +148,10 @@ static void object(json_t *value, int indent)
     {
         if (is_table(member)) {
             printf("%*s%s:\n", indent, "", name);
-            table(member, indent + INDENT);
+            rows(member, indent + INDENT);
+        } else if (is_list_of(member, is_sentence)) {
+            printf("%*s%s:\n", indent, "", name);
+            lines(member, indent + INDENT);
         } else if (json_is_object(member)) {
             printf("%*s%s:\n", indent, "", name);
             object(member, indent + INDENT);
@@ -104,7 +170,7 @@ bool render(const char *json)
     if (root == NULL)
         return false;
     if (is_table(root)) {
-        table(root, 0);
+        rows(root, 0);
     } else if (json_is_object(root)) {
         object(root, 0);
     } else {

@@ -23,11 +23,11 @@ enum {
     EXIT_INDETERMINATE = 4
 };
 
-enum { LIST_LIMIT = 512 };
+enum { LIST_LIMIT = 512, WORDS_SIZE = 1024 };
 
 struct cli {
     const char *node;
-    bool json, strict;
+    bool json, strict, plan;
     struct change_options change;
     int argc;
     char **argv;
@@ -366,6 +366,24 @@ static int run_report(struct cli *cli)
     return finish(cli, alive);
 }
 
+/* What a change would move: its words are one argument of the report. */
+static int run_ring(struct cli *cli)
+{
+    char change[WORDS_SIZE] = "";
+    for (int i = 1; i < cli->argc; i++) {
+        size_t used = strlen(change);
+        snprintf(change + used, sizeof change - used, "%s%s", i > 1 ? " " : "", cli->argv[i]);
+    }
+    char plan[] = "plan", *argv[] = {plan, change};
+    if (cli->plan) {
+        cli->argc = 2;
+        cli->argv = argv;
+    }
+    int status = run_report(cli);
+    cli->argv = NULL; /* it goes with this call */
+    return status;
+}
+
 static int run_repair(struct cli *cli)
 {
     return repair_run(cli->remote, cli->node, cli->json);
@@ -404,7 +422,7 @@ static const struct command {
     {"stat", run_report, 1, 1, "KEY", "what each replica of a key holds"},
     {"locate", run_report, 1, 1, "KEY", "where a key lives"},
     {"members", run_report, 0, 0, "", "who is there"},
-    {"ring", run_report, 0, 0, "", "who owns what"},
+    {"ring", run_ring, 0, 4, "[--plan CHANGE]", "who owns what, or what a change would move"},
     {"status", run_status, 0, 0, "[--wait SECONDS]", "how this node and its cluster are"},
     {"leave", run_leave, 0, 0, "[--no-wait]", "the node gives all it has to others"},
     {"remove", run_remove, 1, 1, "NODE [--force] [--accept-loss] [--no-wait]",
@@ -431,7 +449,8 @@ static bool options_fit(const struct cli *cli, const struct command *command)
     bool removes = command->run == run_remove;
     bool fits = (!change->wait || command->run == run_status) &&
                 (removes || (!change->force && !change->accept_loss)) &&
-                (!change->no_wait || removes || command->run == run_leave);
+                (!change->no_wait || removes || command->run == run_leave) &&
+                (command->run == run_ring ? cli->plan == (cli->argc > 1) : !cli->plan);
     if (!fits)
         fprintf(stderr, "toystore: %s wants: %s %s\n", command->name, command->name,
                 command->words);
@@ -456,12 +475,17 @@ static const struct command *command_find(const struct cli *cli)
 
 static int parse(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"node", required_argument, NULL, 'n'},  {"json", no_argument, NULL, 'j'},
-        {"strict", no_argument, NULL, 's'},      {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},     {"wait", required_argument, NULL, 'w'},
-        {"no-wait", no_argument, NULL, 'W'},     {"force", no_argument, NULL, 'f'},
-        {"accept-loss", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"node", required_argument, NULL, 'n'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"strict", no_argument, NULL, 's'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {"wait", required_argument, NULL, 'w'},
+                                            {"no-wait", no_argument, NULL, 'W'},
+                                            {"force", no_argument, NULL, 'f'},
+                                            {"accept-loss", no_argument, NULL, 'l'},
+                                            {"plan", no_argument, NULL, 'p'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'n') {
@@ -483,6 +507,8 @@ static int parse(struct cli *cli, int argc, char **argv)
             cli->change.no_wait = true;
         } else if (option == 'f') {
             cli->change.force = true;
+        } else if (option == 'p') {
+            cli->plan = true;
         } else if (option == 'l') {
             cli->change.accept_loss = true;
         } else if (option == 'h') {

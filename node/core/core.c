@@ -249,6 +249,8 @@ static bool needs_store(enum wire_method method)
     case METHOD_FORWARD:
     case METHOD_LIST:
     case METHOD_ROUND:
+    case METHOD_LOOK:
+    case METHOD_SIZES:
         return true;
     default:
         return false;
@@ -318,6 +320,12 @@ void core_dispatch(struct core *core, const struct rpc_request *request)
     case METHOD_COORDINATE_DELETE:
     case METHOD_COORDINATE_LIST:
         client_handle(core, request);
+        break;
+    case METHOD_LOOK:
+        report_look_handle(core, request);
+        break;
+    case METHOD_SIZES:
+        report_sizes_handle(core, request);
         break;
     case METHOD_REPORT:
         report_handle(core, request);

@@ -7,7 +7,13 @@
 
 #include <stdlib.h>
 
-enum { PAIR_HEAD_SIZE = 8, RESTORE_PAIRS = 4096 };
+#include "wire/pack.h"
+
+enum {
+    PAIR_HEAD_SIZE = 8,
+    RESTORE_PAIRS = 4096,
+    NO_TIME_US = 1000000 /* hints of older versions say "1", and no time */
+};
 
 struct hints *hints_new(struct core *core)
 {
@@ -99,8 +105,12 @@ void hint_add(struct core *core, struct batch *batch, node_id id, struct slice k
         return;
     struct hint_owner *owner = hint_owner_get(core->hints, id);
     struct blob *pair = hint_pair(id, key);
-    batch_put(batch, TOYSTORE_HINTS, blob_slice(pair), slice_str("1"));
+    struct buf made = {0};
+    pack_u64(&made, (uint64_t)(core->wall_us > 0 ? core->wall_us : 0)); /* for people to read */
+    batch_put_blob(batch, TOYSTORE_HINTS, blob_slice(pair), buf_take(&made));
     blob_unref(&pair);
+    if (owner->keys.count == 0)
+        owner->since_us = core->wall_us;
     hint_set_add(&owner->keys, hint_hash(key));
     owner->added = true;
     LIST_EACH(link, &owner->sends)
@@ -151,9 +161,30 @@ uint64_t hints_count(const struct core *core, node_id id)
     return count;
 }
 
+size_t hints_of_key(const struct core *core, struct slice key, node_id *ret_owners, size_t max)
+{
+    uint64_t hash = hint_hash(key);
+    size_t count = 0;
+    for (size_t i = 0; i < core->hints->owner_count && count < max; i++)
+        if (hint_set_has(&core->hints->owners[i]->keys, hash))
+            ret_owners[count++] = core->hints->owners[i]->id;
+    return count;
+}
+
 /* ---- what is on the disk at the start ---- */
 
 static void restore_from(struct core *core, struct slice after);
+
+static void restore_one(struct hint_owner *owner, struct slice key, struct slice value)
+{
+    struct cursor cursor = cursor_of(value);
+    uint64_t made_us;
+    hint_set_add(&owner->keys, hint_hash(key));
+    if (!cursor_u64(&cursor, &made_us) || made_us < NO_TIME_US || made_us > INT64_MAX)
+        return;
+    if (owner->since_us == 0 || (int64_t)made_us < owner->since_us)
+        owner->since_us = (int64_t)made_us;
+}
 
 static void restored(struct core *core, const struct core_event *event, struct resume resume)
 {
@@ -166,7 +197,7 @@ static void restored(struct core *core, const struct core_event *event, struct r
         node_id id;
         struct slice key;
         if (hint_pair_key(event->pairs[i].key, &id, &key))
-            hint_set_add(&hint_owner_get(core->hints, id)->keys, hint_hash(key));
+            restore_one(hint_owner_get(core->hints, id), key, event->pairs[i].value);
     }
     if (event->more && event->pair_count > 0)
         restore_from(core, event->pairs[event->pair_count - 1].key);

@@ -16,6 +16,11 @@ void hints_start(struct core *core);   /* begins the rounds of delivery, every h
 void hints_restore(struct core *core); /* counts what is on disk */
 void hints_on_member(struct core *core, node_id id); /* it is back: deliver now */
 void hints_view_changed(struct core *core);          /* entries of former owners die or move on */
+/* Whom a hint is kept for under this key; returns how many. */
+size_t hints_of_key(const struct core *core, struct slice key, node_id *ret_owners, size_t max);
+/* "hints_for" of status: whom they wait for, how many, and since when. */
+struct json;
+void hints_report(const struct core *core, struct json *json);
 uint64_t hints_count(const struct core *core, node_id owner); /* 0: all owners together */
 
 #endif

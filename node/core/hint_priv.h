@@ -23,7 +23,8 @@ void hint_set_free(struct hint_set *set);
 struct hint_owner {
     node_id id;
     struct hint_set keys;
-    bool sweep; /* the view changed: look at all, deliverable or not */
+    int64_t since_us; /* wall clock: since when something has waited for it; 0: not known */
+    bool sweep;       /* the view changed: look at all, deliverable or not */
 
     bool passing, more, stop;
     bool wanted; /* another pass was asked for meanwhile */

@@ -32,6 +32,9 @@ void move_view_changed(struct core *core);
 /* Leave, or remove a member: CHANGE, and EVENT_CHANGE. */
 void move_change(struct core *core, uint64_t call, const struct core_change *change);
 void move_handle_change(struct core *core, const struct rpc_request *request);
+/* The member with that name, id or address; else why not, in `error`. */
+bool move_member_named(const struct core *core, struct slice word, node_id *ret, char *error,
+                       size_t error_size);
 /* How this node stands to the layout: "in", "joining", "leaving", "left" or "removed". */
 const char *move_place(struct core *core);
 /* Is this member on its way out of the layout, as far as this node has heard? */

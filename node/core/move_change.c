@@ -86,6 +86,19 @@ static bool find_member(const struct core *core, const char *word, node_id *ret,
     return true;
 }
 
+bool move_member_named(const struct core *core, struct slice word, node_id *ret, char *error,
+                       size_t error_size)
+{
+    char text[HOST_SIZE_MAX + NAME_SIZE_MAX];
+    struct refusal refusal = {.message = "no member has so long a name"};
+    snprintf(text, sizeof text, "%.*s", (int)min_size(word.size, sizeof text),
+             (const char *)word.data);
+    if (word.size < sizeof text && find_member(core, text, ret, &refusal))
+        return true;
+    snprintf(error, error_size, "%s", refusal.message);
+    return false;
+}
+
 /* ---- what must not happen ---- */
 
 static size_t staying(const struct core *core, node_id leaver)

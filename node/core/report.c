@@ -3,6 +3,7 @@
 #include "core/report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/json.h"
 #include "core/key.h"
@@ -10,19 +11,39 @@
 #include "core/rpc_priv.h"
 #include "core/swim_priv.h"
 
+enum { REPORTS_MAX = 64 }; /* of each kind that asks others */
+
+struct reports *reports_new(void)
+{
+    struct reports *reports = base_alloc(sizeof *reports);
+    pool_init(&reports->stats, report_stat_size, REPORTS_MAX);
+    pool_init(&reports->plans, report_plan_size, REPORTS_MAX);
+    pool_init(&reports->samples, report_sample_size, REPORTS_MAX);
+    return reports;
+}
+
+static void clear(struct pool *pool, void (*clear_one)(void *object))
+{
+    for (size_t i = 0; i < pool->capacity; i++)
+        clear_one(pool->objects[i]);
+    pool_free(pool);
+}
+
+void reports_free(struct reports *reports)
+{
+    clear(&reports->stats, report_stat_clear);
+    clear(&reports->plans, report_plan_clear);
+    clear(&reports->samples, report_sample_clear);
+    free(reports);
+}
+
 static const char *state_word(enum toystore_member_state state)
 {
     static const char *const words[] = {"alive", "suspect", "dead", "left"};
     return words[state];
 }
 
-static const char *name_of(const struct core *core, node_id id)
-{
-    const struct member *member = swim_find(core, id);
-    return member ? member->name : "";
-}
-
-static void put_cluster(struct json *json, const char *name, const uint8_t *id)
+void report_cluster(struct json *json, const char *name, const uint8_t *id)
 {
     char text[2 * CLUSTER_ID_SIZE + 1];
     for (size_t i = 0; i < CLUSTER_ID_SIZE; i++)
@@ -53,54 +74,6 @@ static void report_members(const struct core *core, struct json *json)
         json_close(json, '}');
     }
     json_close(json, ']');
-}
-
-/* ---- ring ---- */
-
-static size_t owned_count(const struct layout *layout, node_id id)
-{
-    size_t count = 0;
-    for (uint32_t p = 0; p < layout->partitions; p++)
-        count += layout_owns(layout, p, id);
-    return count;
-}
-
-static void report_layout(const struct core *core, struct json *json, const struct layout *layout)
-{
-    json_open(json, NULL, '{');
-    json_u64(json, "layout", layout->number);
-    put_cluster(json, "cluster", layout->cluster);
-    json_u64(json, "partitions", layout->partitions);
-    json_u64(json, "replicas", layout->n);
-    json_u64(json, "write_quorum", layout->w);
-    json_u64(json, "read_quorum", layout->r);
-    json_open(json, "members", '[');
-    for (size_t i = 0; i < layout->member_count; i++) {
-        const struct layout_member *member = &layout->members[i];
-        json_open(json, NULL, '{');
-        json_text(json, "name", name_of(core, member->id));
-        json_hex64(json, "id", member->id);
-        json_u64(json, "weight", member->weight);
-        json_text(json, "zone", member->zone);
-        json_u64(json, "owns", owned_count(layout, member->id));
-        json_bool(json, "alive", swim_alive(core, member->id));
-        json_close(json, '}');
-    }
-    json_close(json, ']');
-    json_close(json, '}');
-}
-
-static void report_ring(const struct core *core, struct json *json)
-{
-    const struct layout *oldest = view_oldest(core), *newest = view_newest(core);
-    json_open(json, NULL, '{');
-    json_open(json, "layouts", '[');
-    if (oldest != NULL && newest != NULL && oldest->number != newest->number)
-        report_layout(core, json, oldest);
-    if (newest != NULL)
-        report_layout(core, json, newest);
-    json_close(json, ']');
-    json_close(json, '}');
 }
 
 /* ---- status ---- */
@@ -164,7 +137,7 @@ static void report_status(struct core *core, struct json *json)
     put_address(json, "rpc_address", &core->self.rpc);
     json_text(json, "version", TOYSTORE_VERSION);
     json_text(json, "cluster_name", core->config.cluster_name);
-    put_cluster(json, "cluster", core->self.cluster);
+    report_cluster(json, "cluster", core->self.cluster);
     json_bool(json, "ready", core->ready);
     json_bool(json, "storing", core->config.storing);
     json_text(json, "place", core->config.storing ? move_place(core) : "client");
@@ -183,6 +156,7 @@ static void report_status(struct core *core, struct json *json)
     json_u64(json, "partitions_led", counts.led);
     json_u64(json, "keys", counts.keys);
     json_u64(json, "hints", hints_count(core, 0));
+    hints_report(core, json);
     struct entropy_progress repair;
     entropy_progress(core, &repair);
     json_u64(json, "repair_left", repair.left);
@@ -314,6 +288,10 @@ void report_handle(struct core *core, const struct rpc_request *request)
     }
     if (slice_equal(ask.what, slice_str("stat"))) {
         report_stat(core, request, ask.argument);
+        return;
+    }
+    if (slice_equal(ask.what, slice_str("plan"))) {
+        report_plan(core, request, ask.argument);
         return;
     }
     struct buf out = {0};
