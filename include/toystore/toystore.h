@@ -228,7 +228,8 @@ struct toystore_result {
     bool sloppy;         /* the answer came without a quorum of owners, or the put went sloppy */
 
     /* GET, FETCH, and PUT with CONFLICT where the coordinator saw it: what is visible; [0] is
-     * shown under the name. PUT with OK: the op. GET with NOT_FOUND: a tombstone, if it has an
+     * shown under the name. PUT with OK: the op, and what was replaced if that was a file in
+     * chunks that is at this name no more. GET with NOT_FOUND: a tombstone, if it has an
      * extra. */
     const struct toystore_version *versions;
     size_t version_count;

@@ -11,6 +11,15 @@ static void not_taken(struct ask_put *put, const struct given *given)
     put->taken--;
 }
 
+static void done(struct core *core, struct ask_put *put, const struct forward_reply *reply)
+{
+    struct toystore_result result = {.status = TOYSTORE_OK, .created = reply->created};
+    struct record replaced = {0};
+    if (reply->record.size > 0 && record_decode(&put->arena, reply->record, &replaced) == 0)
+        result_versions(&put->arena, &replaced, &result);
+    ask_finish(core, put, &result);
+}
+
 static void refused(struct core *core, struct ask_put *put, struct given *given,
                     const struct forward_reply *reply)
 {
@@ -97,8 +106,7 @@ static void answered(struct core *core, struct ask_put *put, struct given *given
 {
     switch ((enum toystore_status)reply->status) {
     case TOYSTORE_OK:
-        ask_finish(core, put,
-                   &(struct toystore_result){.status = TOYSTORE_OK, .created = reply->created});
+        done(core, put, reply);
         return;
     case TOYSTORE_CONFLICT:
     case TOYSTORE_NOT_FOUND:

@@ -199,6 +199,22 @@ static bool remembered(const struct record *base, const struct judge_put *put,
     return true;
 }
 
+/* What stood at the name, if that was a file in chunks and this is another file, or none. */
+static void note_replaced(const struct record *base, const struct version *now, struct version *ret)
+{
+    struct visible visible;
+    record_visible(base, &visible);
+    const struct version *old = visible.count ? visible.versions[0] : NULL;
+    if (old == NULL || old->kind != TOYSTORE_REFERENCE)
+        return;
+    struct op_id before = op_from_public(old->attributes.file);
+    struct op_id after = op_from_public(now->attributes.file);
+    if (now->kind == TOYSTORE_REFERENCE && op_id_equal(&before, &after))
+        return;
+    *ret = (struct version){.op = old->op, .kind = old->kind, .attributes = old->attributes};
+    ret->checksum = version_checksum(ret);
+}
+
 /* What stood there without this op: its own sloppy twin is no rival. Once the op is in the chain,
  * recent hides the twin. */
 static struct record without_twin(struct arena *arena, const struct record *base,
@@ -290,6 +306,7 @@ void judge(struct arena *arena, const struct record *base, const struct judge_pu
     }
     ret->verdict = VERDICT_APPLY;
     ret->answer = TOYSTORE_OK;
+    note_replaced(&seen, &ret->record.reg.version, &ret->replaced);
     ret->created = record_absent(&seen) && ret->record.reg.version.kind != TOYSTORE_TOMBSTONE;
     cover_named(arena, &seen, put, &ret->record.reg.version);
     chain(arena, base, put, TOYSTORE_OK, &ret->record);

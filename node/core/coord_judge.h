@@ -34,9 +34,10 @@ enum verdict {
 struct judgement {
     enum verdict verdict;
     enum toystore_status answer;
-    struct record record; /* to accept; its ballot is the caller's to set */
-    bool created;         /* a name that was not there before */
-    uint64_t floor_us;    /* TOO_LATE: what a new op must be above */
+    struct record record;    /* to accept; its ballot is the caller's to set */
+    bool created;            /* a name that was not there before */
+    struct version replaced; /* its kind and file, if that is in chunks; else a TOMBSTONE */
+    uint64_t floor_us;       /* TOO_LATE: what a new op must be above */
     struct era born;
 };
 

@@ -21,7 +21,7 @@ enum {
 
 struct coord {
     struct pool asks, puts, gets, lists, list_serves, stores, fetches, syncs, rooms, room_serves,
-        sloppies, raws, clients;
+        sloppies, raws, buries, clients;
     struct map keys;  /* key -> struct coord_key: what runs and waits here, per key */
     struct map lines; /* session and key -> struct ask_line */
     struct map led;   /* key -> struct key_led */
@@ -66,7 +66,7 @@ void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uin
 #define COORD_PARTS(P)                                                                             \
     P(ask)                                                                                         \
     P(own)                                                                                         \
-    P(retry) P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(client)
+    P(retry) P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(bury) P(client)
 #define PART(name)                                                                                 \
     void coord_##name##_init(struct coord *coord);                                                 \
     void coord_##name##_free_all(struct coord *coord);

@@ -135,16 +135,27 @@ static void put_queued(struct core *core, struct operation *operation)
 
 /* ---- the answer ---- */
 
+/* The version that the put replaced, as the record of a key that has nothing else. */
+static void encode_replaced(const struct coord_put *put, struct buf *out)
+{
+    struct record record = {.has_register = true, .reg.version = put->judgement.replaced};
+    record_encode(out, &record);
+}
+
 static void reply_forward(struct core *core, struct coord_put *put, enum toystore_status status)
 {
     bool show = put->record && status != TOYSTORE_OK;
+    struct buf replaced = {0};
+    if (status == TOYSTORE_OK && put->judgement.replaced.kind != TOYSTORE_TOMBSTONE)
+        encode_replaced(put, &replaced);
     RPC_REPLY(core, &put->origin, forward_reply,
               {.status = status,
                .view = view_of(core, put->partition),
                .floor_us = put->judgement.floor_us,
                .era = put->judgement.born,
-               .record = show ? blob_slice(put->record) : slice_of(NULL, 0),
+               .record = show ? blob_slice(put->record) : buf_slice(&replaced),
                .created = status == TOYSTORE_OK && put->judgement.created});
+    buf_free(&replaced);
 }
 
 static void reply_repair(struct core *core, struct coord_put *put, enum toystore_status status)

@@ -61,6 +61,9 @@ void raw_answer(struct core *core, struct raw *raw, const struct toystore_result
     operation_answer(core, &raw->op, toystore_status_word(result->status));
     raw->depth = key_parent(slice_public(raw->request.key)).size;
     bool created = result->status == TOYSTORE_OK && result->created && raw->depth > 0;
+    bool put = raw->request.type == TOYSTORE_PUT && result->status == TOYSTORE_OK;
+    if (put && !result->sloppy)
+        raw_bury(core, result);
     raw->done(core, raw->done_handle, result);
     raw->tries = 0;
     raw->deadline_us = core->now_us + 1000ull * PUT_DEADLINE_MS;

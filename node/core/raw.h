@@ -64,6 +64,15 @@ void raw_revive(struct core *core, struct operation *operation);
 /* Where a put begins: at its parent, or at once when that is known to be a directory. */
 void raw_put_begin(struct core *core, struct raw *raw);
 
+/* The key of a file record, or of a chunk or page of the file, in `text`. */
+enum { PART_KEY_SIZE_MAX = 160 };
+struct toystore_bytes raw_part_key(char *text, const char *room, const struct op_id *file,
+                                   const struct op_id *part);
+
+/* Files in chunks among the versions that a put has replaced: theirs go, when nothing else refers
+ * to them (raw_bury.c). */
+void raw_bury(struct core *core, const struct toystore_result *replaced);
+
 void raw_record(struct core *core, struct operation *operation);
 void raw_pieces(struct core *core, struct operation *operation);
 

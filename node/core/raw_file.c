@@ -8,10 +8,10 @@
 
 #include <stdio.h>
 
-enum { FILE_TRIES_MAX = 4, PART_KEY_SIZE_MAX = 160 };
+enum { FILE_TRIES_MAX = 4 };
 
-static struct toystore_bytes part_key(char *text, const char *room, const struct op_id *file,
-                                      const struct op_id *part)
+struct toystore_bytes raw_part_key(char *text, const char *room, const struct op_id *file,
+                                   const struct op_id *part)
 {
     char file_text[OP_TEXT_SIZE + 1], part_text[OP_TEXT_SIZE + 1];
     op_text(file_text, file);
@@ -89,7 +89,7 @@ void raw_record(struct core *core, struct operation *operation)
         return;
     }
     struct toystore_request get = {.type = TOYSTORE_GET,
-                                   .key = part_key(text, KEY_FILES, &file, NULL),
+                                   .key = raw_part_key(text, KEY_FILES, &file, NULL),
                                    .deadline_ms = raw_left_ms(core, raw)};
     ask(core, &get, &raw->session, record_read, raw->op.handle);
 }
@@ -163,7 +163,7 @@ void raw_pieces(struct core *core, struct operation *operation)
             return;
         }
         if (raw->extent.chunk.sequence != 0) {
-            fetch(core, raw, part_key(text, KEY_CHUNKS, &file, &raw->extent.chunk), chunk_read);
+            fetch(core, raw, raw_part_key(text, KEY_CHUNKS, &file, &raw->extent.chunk), chunk_read);
             return;
         }
         place(raw, raw->pieces.patches);
@@ -173,5 +173,5 @@ void raw_pieces(struct core *core, struct operation *operation)
         return;
     }
     file_page_at(&raw->pieces, raw->page++, &raw->at_page);
-    fetch(core, raw, part_key(text, KEY_PAGES, &file, &raw->at_page.page), page_read);
+    fetch(core, raw, raw_part_key(text, KEY_PAGES, &file, &raw->at_page.page), page_read);
 }

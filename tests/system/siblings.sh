@@ -79,7 +79,8 @@ ls "$b" | grep -qxF "$old.conflict-$tag" || fail "conflicts=show does not: $(ls 
 # The command line sees the same.
 [ "$(on_1 get "$old")" = "$(cat "$a/$old")" ] ||
     fail "toystore get is not what the name shows"
-on_1 stat "$old" | grep -q sibling || fail "toystore stat"
+on_1 stat "$old" >"$work/stat" 2>&1
+grep -q sibling "$work/stat" || fail "toystore stat ends with $?, and says: $(cat "$work/stat")"
 
 # cp and rm; mv; rm of the name shows what is left.
 wanted=$(cat "$a/$old.conflict-$tag")

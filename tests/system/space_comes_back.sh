@@ -14,6 +14,15 @@ for round in 1 2 3; do
 done
 wait_for 40 at_most 110 || fail "two files of 40 MB take $(used) MiB"
 cmp "$work/two" "$work/a/file" && cmp "$work/one" "$work/a/other" || fail "a file is not whole"
+# By the raw client, too, and in place of what a raw put replaces.
+node=$(sed -n 's/.*"rpc_port": *\([0-9]*\).*/\1/p' "$work/a/.toystore/members" | head -n 1)
+raw() { toystore --node "127.0.0.1:$node" "$@"; }
+before=$(used)
+cp "$work/one" "$work/a/raw1" && cp "$work/two" "$work/a/raw2" || fail "cp for the raw client"
+[ "$(used)" -ge $((before + 70)) ] || fail "two more files of 40 MB take only $(($(used) - before)) MiB"
+raw rm raw1 && raw put raw2 small || fail "the raw client: status $?"
+wait_for 40 at_most $((before + 5)) || fail "what the raw client removed takes $(used), not $before MiB"
+[ "$(cat "$work/a/raw2")" = small ] || fail "what the raw client put is not there"
 exec 5<"$work/a/other"
 rm "$work/a/other"
 sleep 7
