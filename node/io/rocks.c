@@ -33,8 +33,8 @@ enum {
 static int found_damage(struct rocks *rocks, const char *text)
 {
     char path[PATH_MAX];
-    if (atomic_exchange(&rocks->damaged, true))
-        return -EUCLEAN;
+    if (rocks->db == NULL || atomic_exchange(&rocks->damaged, true))
+        return -EUCLEAN; /* what does not open says so again */
     snprintf(path, sizeof path, "%s" ROCKS_MARK, rocks->path);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
