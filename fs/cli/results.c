@@ -39,6 +39,7 @@ void remote_request_encode(struct buf *out, const struct toystore_request *reque
                                            : request->strict < 0 ? 2
                                                                  : 0,
                                  .deadline_ms = request->deadline_ms,
+                                 .retry = request->retry,
                              });
     buf_free(&match);
     buf_free(&keys);

@@ -185,6 +185,9 @@ struct toystore_request {
     struct toystore_op op; /* zero: the node makes one. A retry gives the one of the first try. With
                               sequence 0 and the session of toystore_op_new: the node makes one, of
                               that session or none (RETIRED) */
+    bool retry; /* this op was asked for before. A node that does not remember that (another
+                   one, or it was long ago) says what became of it, or INDETERMINATE, and
+                   never puts it anew: it might be applied twice */
     enum toystore_condition condition;
     const struct toystore_op *match;
     size_t match_count;
@@ -256,9 +259,9 @@ int toystore_submit(struct toystore *node, const struct toystore_request *reques
 
 /* A fresh op of this process's session. A node that stores nothing and was taken for dead for a
  * minute finds its session retired when it is back, and takes a new one by itself: then ops that
- * were made before are RETIRED (certainly not applied) or INDETERMINATE, puts whose op the node makes
- * go on under the new one, and chunks that no put has named yet must be stored anew under a new name,
- * since those of the old session may be swept. */
+ * were made before are RETIRED (certainly not applied) or INDETERMINATE, puts whose op the node
+ * makes go on under the new one, and chunks that no put has named yet must be stored anew under a
+ * new name, since those of the old session may be swept. */
 struct toystore_op toystore_op_new(struct toystore *node);
 
 /* ---- the simple calls (the seed's Put, Get, GetString): these wait -------------------------- */

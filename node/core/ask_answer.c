@@ -90,6 +90,10 @@ static void retired(struct core *core, struct ask_put *put)
 /* Older than its key's chain, and never applied: a new op with a later time and era. */
 static void too_late(struct core *core, struct ask_put *put, const struct forward_reply *reply)
 {
+    if (put->asks_only) {
+        ask_finish_status(core, put, TOYSTORE_INDETERMINATE);
+        return;
+    }
     core_hybrid_told(core, reply->floor_us);
     put->floor_us = max_u64(put->floor_us, reply->floor_us);
     if (put->taken > 1 || put->maybe || ++put->renames >= ROUNDS_MAX) {

@@ -240,7 +240,7 @@ static struct blob *pack_forward(struct core *core, const struct ask_put *put, b
 static void ask_route(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
-    if (put->name.era.layout == 0)
+    if (put->name.era.layout == 0 && !put->asks_only)
         name_op(core, put);
     struct electorate electorate;
     view_electorate_key(core, put->key, 0, 0, &electorate);
@@ -361,6 +361,27 @@ static bool first_try(const struct core *core, const struct ask_put *put,
     return session_compare(&put->name.id.session, session) == 0;
 }
 
+/* An op keeps the time and the era with which it was first asked for (PROTOCOL 1): with later ones
+ * it could be applied a second time, to a chain that has forgotten it. Where they are not known it
+ * is older than every chain. */
+static void find_earlier_try(struct core *core, struct ask_put *put, bool retry)
+{
+    const struct retry *tried = retry_find(core->coord, &put->name.id);
+    if (!tried && !retry)
+        return;
+    put->taken = 1;
+    put->maybe = true;
+    if (tried) {
+        put->name = tried->op;
+        put->stored = tried->stored;
+        put->refused = tried->refused;
+        return;
+    }
+    put->unsure = put->sloppy_may;
+    put->asks_only = true;
+    put->sloppy_may = false;
+}
+
 void ask_put(struct core *core, const struct toystore_request *request,
              const struct session *session, ask_done_fn *done, uint64_t handle)
 {
@@ -396,17 +417,7 @@ void ask_put(struct core *core, const struct toystore_request *request,
     if (request->op.sequence) {
         put->foreign_op = true;
         put->name.id = put->caller_op = op_from_public(request->op);
-        const struct retry *tried = retry_find(core->coord, &put->name.id);
-        if (tried) {
-            put->name = tried->op;
-            put->stored = tried->stored;
-            put->refused = tried->refused;
-        }
-        if (tried || !first_try(core, put, session)) {
-            put->taken = 1;
-            put->maybe = true;
-            put->unsure = !tried && put->sloppy_may;
-        }
+        find_earlier_try(core, put, request->retry || !first_try(core, put, session));
     }
     ask_move(core, put, ASK_WAITING);
 }

@@ -36,6 +36,7 @@ struct ask_put {
     bool stored;       /* sloppy copies of it may be somewhere */
     bool refused;      /* by the register's chain, after that */
     bool unsure;       /* whether there are: the tries before were not this node's */
+    bool asks_only;    /* of an op whose first time and era are not known: what became of it? */
     bool sloppy_may, foreign_op;
     bool bound; /* to the session in which it was asked for: never begun anew in another */
     struct op_id caller_op; /* sequence 0: the caller named none */

@@ -171,7 +171,8 @@ static bool read_call(struct arena *arena, struct slice params, struct toystore_
                                          .durable = call.durable,
                                          .exclusive = call.exclusive,
                                          .strict = read_strict(call.strict),
-                                         .deadline_ms = call.deadline_ms};
+                                         .deadline_ms = call.deadline_ms,
+                                         .retry = call.retry};
     return read_match(arena, &call.match, request) && read_keys(arena, &call.keys, request);
 }
 

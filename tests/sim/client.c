@@ -74,6 +74,7 @@ static void fill_put(const struct operation *op, struct toystore_request *reques
 {
     request->type = TOYSTORE_PUT;
     request->op = op->op;
+    request->retry = op->op.sequence != 0 && op->tries > 0;
     request->condition = op->condition;
     request->match = op->match;
     request->match_count = op->match_count;
