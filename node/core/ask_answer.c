@@ -72,9 +72,10 @@ static void new_name(struct core *core, struct ask_put *put, unsigned state)
     ask_move(core, put, state);
 }
 
-/* This node was taken for dead. What has certainly not happened is begun anew in the new session;
- * but not what its caller has named, or tied to the old one. */
-static void retired(struct core *core, struct ask_put *put)
+/* This node was taken for dead, or an earlier put of its session is a sibling that stays. What has
+ * certainly not happened is begun anew in the new session; but not what its caller has named, or
+ * tied to the old one. */
+void ask_retired(struct core *core, struct ask_put *put)
 {
     session_renew(core, &put->name.id.session);
     bool renewed = session_compare(&put->name.id.session, &core->session) != 0;
@@ -121,7 +122,7 @@ static void answered(struct core *core, struct ask_put *put, struct given *given
         turned_down(core, put, TOYSTORE_TOO_LARGE);
         return;
     case TOYSTORE_RETIRED:
-        retired(core, put);
+        ask_retired(core, put);
         return;
     case TOYSTORE_TOO_LATE:
         put->stale_from = given->id;

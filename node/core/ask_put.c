@@ -28,7 +28,7 @@ static void ask_end(struct core *core, struct operation *operation);
     S(GIVEN, ask_given, ON)                                                                        \
     S(PAUSE, ask_pause, ON)                                                                        \
     S(STALE, ask_stale, ON)                                                                        \
-    S(SLOPPY, ask_sloppy, TO(PAUSE) | TO(DONE))                                                    \
+    S(SLOPPY, ask_sloppy, TO(ROUTE) | TO(PAUSE) | TO(DONE))                                        \
     S(DONE, ask_end, 0)
 
 OPERATION_TABLE(ask_table, "ask", ASK_STATES)
@@ -335,6 +335,8 @@ static void sloppy_done(struct core *core, uint64_t handle, const struct toystor
         ask_move(core, put, ASK_PAUSE);
     } else if (result->status != TOYSTORE_OK && (put->maybe || put->taken > 1)) {
         ask_finish_status(core, put, TOYSTORE_INDETERMINATE);
+    } else if (result->status == TOYSTORE_RETIRED) {
+        ask_retired(core, put);
     } else {
         struct toystore_result copy = *result;
         ask_finish(core, put, &copy);
@@ -364,11 +366,9 @@ static bool first_try(const struct core *core, const struct ask_put *put,
 /* An op keeps the time and the era with which it was first asked for (PROTOCOL 1): with later ones
  * it could be applied a second time, to a chain that has forgotten it. Where they are not known it
  * is older than every chain. */
-static void find_earlier_try(struct core *core, struct ask_put *put, bool retry)
+static void find_earlier_try(struct core *core, struct ask_put *put)
 {
     const struct retry *tried = retry_find(core->coord, &put->name.id);
-    if (!tried && !retry)
-        return;
     put->taken = 1;
     put->maybe = true;
     if (tried) {
@@ -378,8 +378,8 @@ static void find_earlier_try(struct core *core, struct ask_put *put, bool retry)
         return;
     }
     put->unsure = put->sloppy_may;
-    put->asks_only = true;
-    put->sloppy_may = false;
+    put->asks_only = put->request.retry;
+    put->sloppy_may = put->sloppy_may && !put->asks_only;
 }
 
 void ask_put(struct core *core, const struct toystore_request *request,
@@ -417,7 +417,9 @@ void ask_put(struct core *core, const struct toystore_request *request,
     if (request->op.sequence) {
         put->foreign_op = true;
         put->name.id = put->caller_op = op_from_public(request->op);
-        find_earlier_try(core, put, request->retry || !first_try(core, put, session));
+        if (request->retry || retry_find(core->coord, &put->name.id) ||
+            !first_try(core, put, session))
+            find_earlier_try(core, put);
     }
     ask_move(core, put, ASK_WAITING);
 }

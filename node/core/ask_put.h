@@ -75,6 +75,8 @@ void ask_finish_failed(struct core *core, struct ask_put *put);
 /* No majority yet: a sloppy put, or another pass while there is time for one. */
 void ask_without_majority(struct core *core, struct ask_put *put);
 
+/* Refused in its session: begun anew in a new one where that is certain to be the first time. */
+void ask_retired(struct core *core, struct ask_put *put);
 /* FORWARD's answer (ask_answer.c); `index` into put->given. */
 void ask_answer(struct core *core, uint64_t handle, uint64_t index,
                 const struct rpc_answer *answer);

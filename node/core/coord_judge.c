@@ -113,6 +113,23 @@ static bool named(const struct judge_put *put, const struct op_id *op)
     return false;
 }
 
+bool judge_own_sibling(const struct record *base, const struct judge_put *put)
+{
+    struct visible visible;
+    bool whole = put->condition == TOYSTORE_ALWAYS && put->change != TOYSTORE_TOUCH;
+    if (whole || base->sloppy_count == 0)
+        return false; /* what is put unconditionally replaces whatever its session has put before */
+    record_visible(base, &visible);
+    for (size_t i = 0; i < visible.count; i++) {
+        const struct op_id *op = &visible.versions[i]->op;
+        bool replaced = put->condition == TOYSTORE_ALWAYS ? i == 0 : named(put, op);
+        if (visible.sloppy[i] && !replaced && op->sequence < put->op.id.sequence &&
+            session_compare(&op->session, &put->op.id.session) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* PROTOCOL 8: of the base's covers those of an older era than the partition was collected in are
  * left out: what they cover is nowhere any more. */
 static void cover_base(struct arena *arena, const struct version *base, const struct judge_put *put,
@@ -302,6 +319,10 @@ void judge(struct arena *arena, const struct record *base, const struct judge_pu
     enum toystore_status status = judge_change(&seen, put, &ret->record.reg.version);
     if (status != TOYSTORE_OK) {
         refuse(arena, base, put, status, ret);
+        return;
+    }
+    if (judge_own_sibling(&seen, put)) {
+        ret->verdict = VERDICT_SESSION;
         return;
     }
     ret->verdict = VERDICT_APPLY;

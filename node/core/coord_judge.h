@@ -28,6 +28,7 @@ enum verdict {
     VERDICT_ANSWERED, /* recent knows the answer; give it once the base is chosen */
     VERDICT_REFUSED,  /* CONFLICT, IS_DIRECTORY, NOT_FOUND; give it once the base is chosen */
     VERDICT_TOO_LATE, /* never applied */
+    VERDICT_SESSION,  /* never applied in this session: it would stand for a sibling that stays */
     VERDICT_TOO_LARGE
 };
 
@@ -44,6 +45,10 @@ struct judgement {
 /* Results borrow from `base`, `put` and the arena. */
 void judge(struct arena *arena, const struct record *base, const struct judge_put *put,
            struct judgement *ret);
+
+/* Stands a visible sibling of the op's own session beside what the put replaces? A later op of a
+ * session stands for all its earlier ones (PROTOCOL 1): this one needs another session. */
+bool judge_own_sibling(const struct record *base, const struct judge_put *put);
 
 /* The version that a change makes of what is visible; covers are the caller's. OK, or a refusal. */
 enum toystore_status judge_change(const struct record *base, const struct judge_put *put,

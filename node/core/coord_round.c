@@ -122,6 +122,9 @@ static void judge_round(struct core *core, struct coord_put *put, bool chosen)
     case VERDICT_TOO_LATE:
         put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_TOO_LATE);
         break;
+    case VERDICT_SESSION:
+        put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_RETIRED);
+        break;
     case VERDICT_TOO_LARGE:
         put_answer(core, put, put->sent ? TOYSTORE_INDETERMINATE : TOYSTORE_TOO_LARGE);
         break;

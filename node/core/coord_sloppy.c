@@ -291,6 +291,8 @@ static enum toystore_status make_sibling(struct core *core, struct coord_sloppy 
         return status;
     if (too_many(put))
         return TOYSTORE_CONFLICT;
+    if (judge_own_sibling(&put->base, &words))
+        return TOYSTORE_RETIRED;
     cover_read(put, &sloppy);
     pack_sibling(put, &sloppy);
     return TOYSTORE_OK;

@@ -187,6 +187,31 @@ static void both_are_shown(unsigned count)
     }
 }
 
+/* Who put one sibling goes on from the other, as a mount does with the one that stands at the name.
+ * Its later put does not stand for the earlier one, which it has not replaced. */
+static void a_sibling_stays_when_its_own_writer_goes_on_from_the_other(void **state)
+{
+    (void)state;
+    struct side side = five_nodes();
+    assert_int_equal(cluster_put(0, "k", "1"), TOYSTORE_OK);
+    split_and_heal(&side);
+    const struct toystore_result *result = cluster_get(side.owners[0], "k");
+    assert_true(shows(result, "majority"));
+    struct toystore_op seen = result->versions[0].op;
+    struct toystore_request put = put_request_of("k", "majority and more");
+    put.condition = TOYSTORE_IF_MATCH;
+    put.match = &seen;
+    put.match_count = 1;
+    assert_int_equal(cluster_call(side.owners[0], &put)->status, TOYSTORE_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        result = cluster_get(i, "k");
+        assert_int_equal(result->version_count, 2);
+        assert_true(shows(result, "majority and more"));
+        assert_memory_equal(result->versions[1].value.data, "minority", 8);
+    }
+    cluster_stop();
+}
+
 /* Through moves to newcomers, through kill -9 of each node, and through the loss of power at one
  * after the other, whose owners then take all from the rest. */
 static void siblings_outlive_moves_and_crashes(void **state)
@@ -382,6 +407,7 @@ int main(void)
         cmocka_unit_test(an_exclusive_put_is_never_sloppy),
         cmocka_unit_test(a_directory_that_cannot_be_made_is_named),
         cmocka_unit_test(a_split_heals_into_siblings),
+        cmocka_unit_test(a_sibling_stays_when_its_own_writer_goes_on_from_the_other),
         cmocka_unit_test(siblings_outlive_moves_and_crashes),
         cmocka_unit_test(what_left_copies_is_not_refused),
         cmocka_unit_test(its_asker_reads_a_sloppy_put_that_no_owner_shows),
