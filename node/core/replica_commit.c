@@ -65,13 +65,13 @@ static void collect_entry(const struct core *core, struct replica_op *op, const 
     batch_put_blob(&op->work.batch, TOYSTORE_RECORDS, op->work.key, buf_take(&value));
 }
 
-static void collect_digests(struct replica_op *op, struct slice record)
+static void collect_digests(struct core *core, struct replica_op *op, struct slice record)
 {
     struct slice key = op->work.key;
-    op->token_id = key_token(key);
     if (!op->was_damaged && op->before.size > 0) {
         op->had = true;
-        op->digest_before = tree_digest(key, op->before);
+        op->digest_before = tree_marked(core, &op->token_id) ? token_damaged(core, &op->token_id)
+                                                             : tree_digest(key, op->before);
     }
     op->has = record.size > 0;
     if (op->has)
@@ -122,8 +122,10 @@ static void collect_write(struct core *core, struct replica_op *op)
     collect_entry(core, op, &entry);
     collect_grave(core, op, &entry);
     /* a promise alone leaves the digest and the index as they are */
-    if (op->was_damaged || !slice_equal(entry.record, op->before)) {
-        collect_digests(op, entry.record);
+    op->token_id = key_token(work->key);
+    if (op->was_damaged || tree_marked(core, &op->token_id) ||
+        !slice_equal(entry.record, op->before)) {
+        collect_digests(core, op, entry.record);
         collect_token(op);
         collect_listing(op);
     }
@@ -135,6 +137,18 @@ static void collect_damage(struct core *core, struct replica_op *op)
 {
     op->has = true;
     op->digest_after = token_damaged(core, &op->token_id);
+    collect_token(op);
+}
+
+/* It is whole again: so its token says what it is. */
+static void collect_whole(struct core *core, struct replica_op *op)
+{
+    if (op->before.size == 0 || !tree_any_marked(core))
+        return;
+    op->token_id = key_token(op->work.key);
+    if (!tree_marked(core, &op->token_id))
+        return;
+    collect_digests(core, op, op->before);
     collect_token(op);
 }
 
@@ -150,6 +164,8 @@ void replica_collect(struct core *core, struct replica_op *op)
         collect_write(core, op);
     else if (work->damaged && !op->marked)
         collect_damage(core, op);
+    else if (!work->damaged)
+        collect_whole(core, op);
 }
 
 static void tree_change(struct core *core, const struct replica_op *op,

@@ -16,6 +16,7 @@ struct tree {
 struct trees {
     uint32_t partitions;
     struct tree **trees; /* NULL: nothing in this partition */
+    struct map marked;   /* tokens of keys that were found damaged */
     struct pool servings, syncs;
 };
 
@@ -44,6 +45,7 @@ void trees_free(struct trees *trees)
     for (uint32_t i = 0; i < trees->partitions; i++)
         free(trees->trees[i]);
     free(trees->trees);
+    map_free(&trees->marked);
     for (size_t i = 0; i < trees->servings.capacity; i++)
         tree_serving_clear(trees->servings.objects[i]);
     for (size_t i = 0; i < trees->syncs.capacity; i++)
@@ -95,6 +97,28 @@ struct hash128 token_damaged(const struct core *core, const struct hash128 *toke
     memcpy(bytes, token->bytes, sizeof token->bytes);
     memcpy(bytes + sizeof token->bytes, &core->id, sizeof core->id);
     return hash128(slice_of(bytes, sizeof bytes));
+}
+
+bool tree_any_marked(const struct core *core)
+{
+    return core->trees->marked.count > 0;
+}
+
+bool tree_marked(const struct core *core, const struct hash128 *token)
+{
+    return tree_any_marked(core) &&
+           map_get(&core->trees->marked, slice_of(token->bytes, sizeof token->bytes)) != NULL;
+}
+
+static void follow_mark(struct core *core, const struct hash128 *token,
+                        const struct hash128 *before, const struct hash128 *after)
+{
+    struct hash128 mark = token_damaged(core, token);
+    struct slice name = slice_of(token->bytes, sizeof token->bytes);
+    if (after != NULL && memcmp(after, &mark, sizeof mark) == 0)
+        map_put(&core->trees->marked, name, core);
+    else if (before != NULL && memcmp(before, &mark, sizeof mark) == 0)
+        map_remove(&core->trees->marked, name);
 }
 
 /* ---- ranges ---- */
@@ -156,6 +180,7 @@ void tree_update(struct core *core, uint32_t partition, const struct hash128 *to
     struct tree *tree = tree_of(core, partition);
     struct hash128 *bucket = &tree->buckets[bucket_of(token, partition, core->trees->partitions)];
     const struct hash128 *changes[2] = {before, after};
+    follow_mark(core, token, before, after);
     for (size_t i = 0; i < 2; i++) {
         if (changes[i] == NULL)
             continue;

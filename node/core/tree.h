@@ -27,6 +27,10 @@ bool token_decode(struct slice value, struct hash128 *ret_digest, struct slice *
 /* In place of a digest, for a key whose stored copy was found damaged: it differs from what any
  * other node has, damaged copies included, so that the key is looked at and taken from others. */
 struct hash128 token_damaged(const struct core *core, const struct hash128 *token);
+/* Does the tree count the key so? Its copy may be whole again: what was read wrong once, was read
+ * right the next time. */
+bool tree_marked(const struct core *core, const struct hash128 *token);
+bool tree_any_marked(const struct core *core); /* seldom: saves making tokens */
 
 /* TREE and FETCH: what others read to compare with, and to take from, this node. */
 void tree_handle(struct core *core, const struct rpc_request *request);
