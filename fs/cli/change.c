@@ -4,12 +4,13 @@
 #include "render.h"
 #include "watch.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DONE = 0, NOT_WELL = 1, WRONG = 2, NO_NODE = 3, POLL_MS = 250 };
+enum { DONE = 0, NOT_WELL = 1, WRONG = 2, NO_NODE = 3, POLL_MS = 250, JOIN_S = 60 };
 
 static void pause_a_little(void)
 {
@@ -99,7 +100,7 @@ static bool has_left(const struct health *health)
 
 static bool is_settled(const struct health *health)
 {
-    return !watch_moving(health);
+    return !health->moves;
 }
 
 /* The wish is durable and goes on without us: whoever loses the node may simply ask again. */
@@ -137,6 +138,52 @@ int change_leave(struct remote *remote, const char *node, const struct change_op
     if (status == DONE)
         puts("It has left: all that it had has another home, and it may be stopped.");
     return status;
+}
+
+/* Is it in the newest layout that the node knows? */
+static bool in_ring(struct remote *remote, const char *newcomer, bool *ret_alive)
+{
+    enum toystore_status status = TOYSTORE_UNAVAILABLE;
+    char *body = NULL;
+    bool found = false;
+    size_t index;
+    *ret_alive = remote_report(remote, "ring", slice_str(""), &status, &body);
+    json_t *root = *ret_alive && status == TOYSTORE_OK ? json_loads(body, 0, NULL) : NULL;
+    json_t *layouts = json_object_get(root, "layouts"), *member;
+    json_t *newest = json_array_get(layouts, json_array_size(layouts) - 1);
+    json_array_foreach(json_object_get(newest, "members"), index, member)
+    {
+        const char *name = json_string_value(json_object_get(member, "name"));
+        const char *id = json_string_value(json_object_get(member, "id"));
+        found = found || (name && strcmp(name, newcomer) == 0) || (id && strcmp(id, newcomer) == 0);
+    }
+    json_decref(root);
+    free(body);
+    return found;
+}
+
+int change_replace(struct remote *remote, const char *node, const char *member,
+                   const char *newcomer, const struct change_options *options)
+{
+    int64_t end = now_ms() + (options->wait ? (int64_t)options->wait_s : JOIN_S) * 1000;
+    bool alive = true, said = false;
+    while (!in_ring(remote, newcomer, &alive)) {
+        if (!alive)
+            return lost(node, remote);
+        if (now_ms() >= end) {
+            fprintf(stderr,
+                    "toystore: %s is not in the ring: start it with a seed and an empty data "
+                    "directory\n",
+                    newcomer);
+            return NOT_WELL;
+        }
+        if (!said)
+            printf("waiting for %s to join\n", newcomer);
+        fflush(stdout);
+        said = true;
+        pause_a_little();
+    }
+    return change_remove(remote, node, member, options);
 }
 
 int change_remove(struct remote *remote, const char *node, const char *member,

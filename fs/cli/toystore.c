@@ -407,6 +407,11 @@ static int run_remove(struct cli *cli)
     return change_remove(cli->remote, cli->node, cli->argv[1], &cli->change);
 }
 
+static int run_replace(struct cli *cli)
+{
+    return change_replace(cli->remote, cli->node, cli->argv[1], cli->argv[2], &cli->change);
+}
+
 /* ---- the words ---- */
 
 static const struct command {
@@ -427,6 +432,8 @@ static const struct command {
     {"leave", run_leave, 0, 0, "[--no-wait]", "the node gives all it has to others"},
     {"remove", run_remove, 1, 1, "NODE [--force] [--accept-loss] [--no-wait]",
      "others take what a member had"},
+    {"replace", run_replace, 2, 2, "NODE NEW [--wait SECONDS] [--force]...",
+     "remove a member once another one has joined"},
     {"repair", run_repair, 0, 0, "", "compare all replicas, read all copies, mend what differs"},
     {"collect", run_report, 0, 0, "", "collect all tombstones now"},
 };
@@ -446,8 +453,9 @@ static void usage(FILE *out)
 static bool options_fit(const struct cli *cli, const struct command *command)
 {
     const struct change_options *change = &cli->change;
-    bool removes = command->run == run_remove;
-    bool fits = (!change->wait || command->run == run_status) &&
+    bool replaces = command->run == run_replace;
+    bool removes = command->run == run_remove || replaces;
+    bool fits = (!change->wait || command->run == run_status || replaces) &&
                 (removes || (!change->force && !change->accept_loss)) &&
                 (!change->no_wait || removes || command->run == run_leave) &&
                 (command->run == run_ring ? cli->plan == (cli->argc > 1) : !cli->plan);

@@ -33,10 +33,41 @@ __attribute__((format(printf, 2, 3))) static void not_well(struct health *health
 
 /* ---- one node's report ---- */
 
+static bool named(const json_t *names, const char *name)
+{
+    size_t index;
+    const json_t *one;
+    json_array_foreach(names, index, one)
+    {
+        if (strcmp(json_string_value(one), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Who does not answer takes nothing, and what it would have taken is kept for it. */
+static bool moves(const json_t *report)
+{
+    const json_t *absent = json_object_get(report, "absent"), *movement;
+    size_t index;
+    if (json_is_true(json_object_get(report, "moving")) ||
+        json_array_size(json_object_get(report, "leaving")) != 0 ||
+        number(report, "partitions_unheld") != 0 || strcmp(text(report, "place"), "leaving") == 0 ||
+        strcmp(text(report, "place"), "joining") == 0)
+        return true;
+    json_array_foreach(json_object_get(report, "movements"), index, movement)
+    {
+        if (!named(absent, text(movement, "name")))
+            return true;
+    }
+    return json_array_size(absent) == 0 && number(report, "keys_to_give") != 0;
+}
+
 static void judge(struct health *health, const json_t *report)
 {
     const char *name = text(report, "name");
     const json_t *absent = json_object_get(report, "absent");
+    health->moves = health->moves || moves(report);
     if (!json_is_true(json_object_get(report, "ready")))
         not_well(health, "%s is not ready", name);
     if (json_array_size(absent) != 0)
@@ -113,7 +144,7 @@ void health_ask(struct remote *remote, struct health *ret)
         const char *state = text(member, "state");
         bool up = strcmp(state, "alive") == 0 || strcmp(state, "suspect") == 0;
         if (up && json_is_true(json_object_get(member, "storing")) &&
-            strcmp(text(member, "id"), ret->id) != 0 && ret->why[0] == 0)
+            strcmp(text(member, "id"), ret->id) != 0 && (ret->why[0] == 0 || !ret->moves))
             ask_member(ret, member);
     }
     json_decref(members);
@@ -123,16 +154,6 @@ void health_free(struct health *health)
 {
     free(health->status);
     health->status = NULL;
-}
-
-bool watch_moving(const struct health *health)
-{
-    json_t *own = health->status ? json_loads(health->status, 0, NULL) : NULL;
-    bool moving = !own || json_is_true(json_object_get(own, "moving")) ||
-                  json_array_size(json_object_get(own, "leaving")) != 0 ||
-                  json_array_size(json_object_get(own, "movements")) != 0;
-    json_decref(own);
-    return moving;
 }
 
 /* ---- drawing ---- */
@@ -184,6 +205,8 @@ void watch_show(struct watch *watch, const struct health *health)
     json_t *own = health->status ? json_loads(health->status, 0, NULL) : NULL;
     if (own)
         draw(out, watch->terminal, own);
+    if (out[0] == 0 && health->moves && health->why[0] != 0)
+        add(out, health->why); /* the node that was asked takes no part in it */
     json_decref(own);
     if (watch->said && strcmp(watch->said, out) == 0)
         return;

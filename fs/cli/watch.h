@@ -8,6 +8,7 @@
 struct health {
     bool alive;             /* the node answered */
     char why[256];          /* what is not well; empty: all is */
+    bool moves;             /* something does, and not for want of members that do not answer */
     char place[16], id[17]; /* of the node that was asked */
     char *status;           /* its report, malloc()ed */
 };
@@ -25,8 +26,5 @@ struct watch {
 /* Shows what moves, where it is not what was shown last. */
 void watch_show(struct watch *watch, const struct health *health);
 void watch_end(struct watch *watch);
-
-/* Is the member with this name, id or address still on its way out, or something else moving? */
-bool watch_moving(const struct health *health);
 
 #endif

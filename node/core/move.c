@@ -88,6 +88,7 @@ static bool sized(struct core *core)
     move->not_before_us = base_alloc(count * sizeof *move->not_before_us);
     move->targets = base_alloc(count * sizeof *move->targets);
     move->approvals = base_alloc(count * sizeof *move->approvals);
+    move->kept = base_alloc(count * sizeof *move->kept);
     return true;
 }
 

@@ -14,6 +14,7 @@ struct change_parked {
     uint64_t call;
     struct rpc_origin origin;
     node_id node;
+    node_id through; /* whom it was given to; 0: it is this node's */
     bool forced;
     char message[120]; /* with OK */
 };
@@ -257,6 +258,55 @@ static bool carry_out(struct core *core, const struct change_parked *parked, str
     return true;
 }
 
+/* ---- at a node that stores nothing ---- */
+
+/* It has no wishes of its own and keeps none: a member of the layout that it can reach is asked. */
+static bool may_forward(const struct core *core, const struct core_change *in,
+                        struct change_parked *parked, struct refusal *refusal)
+{
+    const struct layout *newest = view_newest(core);
+    (void)in;
+    for (size_t i = 0; newest && i < newest->member_count; i++) {
+        node_id id = newest->members[i].id;
+        if (id == parked->node || !rpc_reachable(core, id) || !swim_alive(core, id))
+            continue;
+        parked->through = id;
+        return true;
+    }
+    return refuse(refusal, TOYSTORE_UNAVAILABLE,
+                  "this node stores nothing, and no other storing member answers it");
+}
+
+static void forwarded(struct core *core, uint64_t handle, uint64_t index,
+                      const struct rpc_answer *answered)
+{
+    struct change_parked *parked = pool_get(&core->move->changes, handle);
+    struct change_reply reply;
+    char message[sizeof((struct refusal *)0)->message] = "the member that was asked did not answer";
+    enum toystore_status status = answered->status;
+    (void)index;
+    if (status == TOYSTORE_OK && change_reply_decode(answered->result, &reply)) {
+        status = (enum toystore_status)reply.status;
+        snprintf(message, sizeof message, "%.*s", (int)min_size(reply.message.size, 300),
+                 (const char *)reply.message.data);
+    }
+    answer(core, parked, status, message);
+    pool_delete(&core->move->changes, handle);
+}
+
+static void forward(struct core *core, const struct change_parked *parked,
+                    const struct core_change *in, pool_handle handle)
+{
+    char id[17];
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)parked->node);
+    rpc_call(core, parked->through, METHOD_CHANGE,
+             RPC_PARAMS(change_request, {.what = in->what,
+                                         .member = slice_str(id),
+                                         .force = in->force,
+                                         .accept_loss = in->accept_loss}),
+             PUT_DEADLINE_MS, forwarded, handle, 0);
+}
+
 static bool judge(struct core *core, const struct core_change *in, struct change_parked *parked,
                   struct refusal *refusal)
 {
@@ -270,13 +320,12 @@ static bool judge(struct core *core, const struct core_change *in, struct change
     parked->node = core->id;
     if (!leave && !find_member(core, word, &parked->node, refusal))
         return false;
+    if (!core->config.storing && !leave)
+        return may_forward(core, in, parked, refusal);
     if (parked->node == core->id)
         return in->force ? refuse(refusal, TOYSTORE_INVALID,
                                   "it is this very node that answers: remove it without --force")
                          : may_leave(core, refusal, parked->message);
-    if (!core->config.storing)
-        return refuse(refusal, TOYSTORE_INVALID,
-                      "this node stores nothing: ask a storing member (--node)");
     if (!view_newest(core))
         return refuse(refusal, TOYSTORE_UNAVAILABLE, "this node is in no cluster yet");
     parked->forced = in->force;
@@ -292,6 +341,10 @@ static void change(struct core *core, struct change_parked parked, const struct 
         slot = pool_new(&core->move->changes, &handle);
     if (slot) {
         *slot = parked;
+        if (parked.through != 0) {
+            forward(core, &parked, in, handle);
+            return;
+        }
         if (carry_out(core, &parked, resume_to(kept, handle, 0)))
             return;
         pool_delete(&core->move->changes, handle);

@@ -1,7 +1,9 @@
 /* move_give: a member gives up what it owns no more (PROTOCOL 7 give up): once every owner holds
  * the partition, and what this node alone has of sloppy puts and immutable keys is stored at the
  * owners. One partition at a time: compare with each owner, then drop, page by page, exactly what
- * was compared; whatever changes meanwhile ends the attempt, and a later one begins again.
+ * was compared; whatever changes meanwhile ends the attempt, and a later one begins again. Where
+ * dead owners are all that it waits for, the others are compared with, and nothing is dropped: so
+ * the data has another home, and who leaves may be stopped.
  * Enters from the step of move; leaves to sync, METHOD_TRANSFER and replica_run. */
 #include <stdlib.h>
 
@@ -17,6 +19,7 @@ struct give {
     node_id owners[REPLICAS_MAX];
     size_t owner_count, owner; /* compared so far */
     uint64_t sync;
+    bool keeps;          /* dead owners are waited for: nothing is dropped */
     struct hash128 root; /* of what was compared, less what was dropped */
     bool changed;        /* something differs from what was compared, or could not be stored */
     unsigned open;       /* keys of a page being dropped */
@@ -53,6 +56,35 @@ static bool may_give(struct core *core, uint32_t partition)
         return !layout_owns(view_newest(core), partition, core->id);
     return view_oldest(core) == view_newest(core) && !view_learning(core) &&
            !view_owner(core, partition, core->id) && move_everybody_holds(core, partition);
+}
+
+/* q owners hold, and those that do not cannot be reached. */
+static bool only_dead_lack(struct core *core, uint32_t partition)
+{
+    struct electorate electorate;
+    node_id owners[REPLICAS_MAX];
+    unsigned hold = 0, lack = 0;
+    if (view_oldest(core) != view_newest(core) || view_learning(core) ||
+        view_owner(core, partition, core->id))
+        return false;
+    size_t n = layout_owners(view_newest(core), partition, owners);
+    for (size_t i = 0; i < n; i++) {
+        bool reachable = rpc_reachable(core, owners[i]);
+        if (reachable && !move_peer_took(core, owners[i], partition))
+            return false;
+        hold += reachable;
+        lack += !reachable;
+    }
+    view_electorate(core, partition, 0, 0, &electorate);
+    return lack != 0 && hold >= electorate.layouts[0].q;
+}
+
+bool move_only_keeps(struct core *core, uint32_t partition)
+{
+    const struct move *move = core->move;
+    struct hash128 root = tree_root(core, partition);
+    return move->kept && only_dead_lack(core, partition) &&
+           memcmp(&root, &move->kept[partition], sizeof root) == 0;
 }
 
 static struct give_key *key_new(struct core *core, struct give *give, struct slice key)
@@ -251,6 +283,11 @@ static void compared(struct core *core, uint64_t attempt, node_id from,
 
 static void compare_next(struct core *core, struct give *give)
 {
+    if (give->owner == give->owner_count && give->keeps) {
+        core->move->kept[give->partition] = give->root;
+        give_end(core, give, 0);
+        return;
+    }
     if (give->owner == give->owner_count) {
         core_log(core, LOG_DEBUG, "gives up partition %u", give->partition);
         drop_page(core, give);
@@ -275,6 +312,18 @@ static void compared(struct core *core, uint64_t attempt, node_id from, enum toy
     compare_next(core, give);
 }
 
+/* Those to compare with before anything is given up; of dead ones nobody knows what they lack. */
+static size_t owners_to_ask(struct core *core, const struct give *give,
+                            node_id ret_owners[REPLICAS_MAX])
+{
+    node_id owners[REPLICAS_MAX];
+    size_t n = layout_owners(view_newest(core), give->partition, owners), count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!give->keeps || rpc_reachable(core, owners[i]))
+            ret_owners[count++] = owners[i];
+    return count;
+}
+
 void move_give(struct core *core)
 {
     struct move *move = core->move;
@@ -284,14 +333,17 @@ void move_give(struct core *core)
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t partition = (move->give_cursor + i) % count;
-        if (tree_key_count(core, partition) == 0 || !may_give(core, partition))
+        bool may = may_give(core, partition);
+        if (tree_key_count(core, partition) == 0 ||
+            (!may && (!only_dead_lack(core, partition) || move_only_keeps(core, partition))))
             continue;
         struct give *give = base_alloc(sizeof *give);
         give->attempt = ++move->give_attempts;
         give->partition = partition;
         give->root = tree_root(core, partition);
+        give->keeps = !may;
         if (!BROKEN(core, given_up_early))
-            give->owner_count = layout_owners(view_newest(core), partition, give->owners);
+            give->owner_count = owners_to_ask(core, give, give->owners);
         move->give_cursor = partition + 1;
         move->give = give;
         compare_next(core, give);
@@ -316,4 +368,5 @@ void move_give_free(struct move *move)
     }
     pool_free(&move->give_keys);
     free(move->give);
+    free(move->kept);
 }

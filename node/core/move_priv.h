@@ -100,6 +100,7 @@ struct move {
     struct give *give; /* the partition being given up */
     uint64_t give_attempts, give_at_us;
     uint32_t give_cursor;
+    struct hash128 *kept; /* a partition: its tree when all owners in reach had what it has */
     struct pool give_keys;
 };
 
@@ -129,6 +130,9 @@ void move_holds_init(struct move *move);
 void move_holds_free(struct move *move);
 /* move_give.c */
 void move_give(struct core *core); /* begins with the next partition, if there is one */
+/* Of what it owns no more this node has nothing that the owners in reach, q of them at least, do
+ * not have: it waits for dead ones alone. */
+bool move_only_keeps(struct core *core, uint32_t partition);
 void move_give_init(struct move *move);
 void move_give_free(struct move *move);
 /* move_raise.c */

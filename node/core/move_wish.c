@@ -81,9 +81,21 @@ void move_place_changed(struct core *core)
 static bool has_keys_of_others(struct core *core)
 {
     for (uint32_t i = 0; i < view_partition_count(core); i++)
-        if (tree_key_count(core, i) != 0 && !view_owner(core, i, core->id))
+        if (tree_key_count(core, i) != 0 && !view_owner(core, i, core->id) &&
+            !move_only_keeps(core, i))
             return true;
     return false;
+}
+
+/* Hints for dead owners stand for keys that the other owners have by then. */
+static bool has_hints_to_deliver(struct core *core)
+{
+    const struct layout *newest = view_newest(core);
+    uint64_t hints = hints_count(core, 0);
+    for (size_t i = 0; newest && i < newest->member_count; i++)
+        if (!rpc_reachable(core, newest->members[i].id))
+            hints -= hints_count(core, newest->members[i].id);
+    return hints != 0;
 }
 
 const char *move_place(struct core *core)
@@ -94,7 +106,7 @@ const char *move_place(struct core *core)
     if (move->place == PLACE_IN)
         return in_newest ? "in" : "joining";
     if (in_newest || (oldest && layout_find(oldest, core->id)) || has_keys_of_others(core) ||
-        hints_count(core, 0) != 0)
+        has_hints_to_deliver(core))
         return "leaving";
     return move->place == PLACE_LEAVING ? "left" : "removed";
 }
