@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum broken {
-#define BROKEN_ROW(name, text) BROKEN_##name,
+#define BROKEN_ROW(name, flavour, text) BROKEN_##name,
 #include "sim/broken.def"
 #undef BROKEN_ROW
     BROKEN_COUNT

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/hint.h"
+#include "core/move.h"
 #include "core/view.h"
 #include "sim/client.h"
 #include "sim/sim.h"
@@ -112,11 +113,23 @@ bool check_went_sloppy(const struct sim *sim, unsigned key)
 
 /* ---- at every step ---- */
 
+/* Who is gone for good is heard of at different times. */
+static void encode_chosen(struct buf *bytes, const struct layout *layout)
+{
+    struct layout chosen = *layout;
+    size_t size = layout->member_count * sizeof *chosen.members;
+    chosen.members = base_copy(layout->members, size);
+    for (size_t i = 0; i < layout->member_count; i++)
+        chosen.members[i].gone = false;
+    layout_encode(bytes, &chosen);
+    free(chosen.members);
+}
+
 /* One layout number: one list of members and one ring. */
 static void check_layout(struct sim *sim, const struct sim_node *node, const struct layout *layout)
 {
     struct buf bytes = {0};
-    layout_encode(&bytes, layout);
+    encode_chosen(&bytes, layout);
     buf_append(&bytes, layout->owners,
                layout->partitions * layout_owner_count(layout) * sizeof *layout->owners);
     struct slice number = slice_of(&layout->number, sizeof layout->number);
@@ -187,6 +200,14 @@ static const char *say(struct sim *sim, const char *what, unsigned node, unsigne
     return sim->checks->words;
 }
 
+bool check_has_left(const struct sim_node *node)
+{
+    if (node->state != NODE_UP || !node->storing || !node->ready || view_newest(node->core) == NULL)
+        return false;
+    const char *place = move_place(node->core);
+    return strcmp(place, "left") == 0 || strcmp(place, "removed") == 0;
+}
+
 static const char *node_unsettled(struct sim *sim, struct sim_node *node, uint32_t *number)
 {
     const struct layout *newest = view_newest(node->core), *oldest = view_oldest(node->core);
@@ -200,6 +221,11 @@ static const char *node_unsettled(struct sim *sim, struct sim_node *node, uint32
         *number = newest->number;
     if (newest->number != *number)
         return say(sim, "another layout", node->index, newest->number);
+    if (check_has_left(node))
+        return NULL;
+    /* Of members that are asked at the same time the last one stays until another one comes. */
+    if (strcmp(move_place(node->core), "leaving") == 0 && newest->member_count > 1)
+        return say(sim, "leaves", node->index, newest->number);
     if (layout_find(newest, core_id(node->core)) == NULL)
         return say(sim, "not in the layout", node->index, newest->number);
     for (uint32_t p = 0; p < view_partition_count(node->core); p++) {
@@ -217,9 +243,9 @@ const char *check_settled(struct sim *sim)
     uint32_t number = 0;
     for (unsigned i = 0; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];
-        if (node->state == NODE_NEW)
+        if (node->state == NODE_NEW && !sim->healed)
             continue;
-        if (node->state == NODE_DOWN || node->leaving)
+        if (node->state != NODE_UP || node->leaving)
             return say(sim, "down", i, 0);
         const char *words = node_unsettled(sim, node, &number);
         if (words != NULL)

@@ -7,9 +7,11 @@
 #include "sim/client.h"
 
 struct client {
-    unsigned node; /* it asks this one mostly */
-    size_t open;   /* its operation under way, plus one; 0: none */
-    struct {       /* what it has read last of each key */
+    unsigned node;              /* it asks this one mostly */
+    size_t open;                /* its operation under way, plus one; 0: none */
+    struct toystore_op session; /* the last op of its own session */
+    unsigned session_left;
+    struct { /* what it has read last of each key */
         uint64_t values[MATCH_VALUES];
         struct toystore_op ops[MATCH_VALUES];
         size_t count;
@@ -104,6 +106,7 @@ static void ask_node(struct sim *sim, struct sim_node *node, struct operation *o
         fill_put(op, &request, value, size);
     op->tries++;
     op->node = node->index;
+    op->life = node->life;
     op->asked_us = sim->now_us;
     trace_say(sim, node, "client %u asks #%zu %s %s %llu%s, try %u", op->client,
               (size_t)(op - sim->clients->history.operations),
@@ -146,6 +149,20 @@ static struct operation *operation_new(struct sim *sim, unsigned client, unsigne
     return op;
 }
 
+/* Short-lived programs: a session of its own for a few operations. */
+static struct toystore_op own_op(struct sim *sim, struct client *client)
+{
+    if (client->session_left == 0) {
+        client->session = (struct toystore_op){0};
+        for (unsigned i = 0; i < sizeof client->session.session; i++)
+            client->session.session[i] = (uint8_t)sim_between(sim, STREAM_CLIENT, 0, 255);
+        client->session_left = sim->plan.sessions;
+    }
+    client->session_left--;
+    client->session.sequence++;
+    return client->session;
+}
+
 static void begin(struct sim *sim, unsigned index, struct sim_node *node)
 {
     struct client *client = &sim->clients->client[index];
@@ -163,7 +180,9 @@ static void begin(struct sim *sim, unsigned index, struct sim_node *node)
         if (op->kind == OPERATION_DELETE && op->condition == TOYSTORE_IF_ABSENT)
             op->condition = TOYSTORE_ALWAYS;
         op->durable = chance(sim, 200);
-        if (chance(sim, 700))
+        if (sim->plan.sessions != 0)
+            op->op = own_op(sim, client);
+        else if (chance(sim, 700))
             op->op = op_to_public(core_op_new(node->core));
     }
     client->open = sim->clients->history.count;
@@ -178,6 +197,16 @@ static void think_later(struct sim *sim, unsigned index, uint64_t pause_us)
     sim_at(sim, sim->now_us + pause_us, think)->a = index;
 }
 
+/* Who sleeps for long tries again where it asked first: the time and the era of an op are kept
+ * there, and an op that comes by another node is taken for a new one once nobody remembers it. */
+static bool another_process(const struct sim *sim, const struct operation *op)
+{
+    const struct sim_node *node = &sim->nodes[op->node];
+    return sim->plan.sessions != 0 && (node->state != NODE_UP || node->life != op->life);
+}
+
+static void end_operation(struct sim *sim, struct operation *op);
+
 /* Begins an operation, or tries the one again that is in doubt. */
 static void think(struct sim *sim, struct sim_event *event)
 {
@@ -185,13 +214,21 @@ static void think(struct sim *sim, struct sim_event *event)
     struct client *client = &sim->clients->client[index];
     if (sim->clients->stopped && client->open == 0)
         return;
+    struct operation *open =
+        client->open != 0 ? &sim->clients->history.operations[client->open - 1] : NULL;
     struct sim_node *node = pick_node(sim, client);
+    if (open != NULL && another_process(sim, open)) {
+        end_operation(sim, open);
+        return;
+    }
+    if (open != NULL && sim->plan.sessions != 0)
+        node = sim->nodes[open->node].paused ? NULL : &sim->nodes[open->node];
     if (node == NULL) {
         think_later(sim, index, between(sim, 1, 100 * MS));
         return;
     }
-    if (client->open != 0)
-        ask_node(sim, node, &sim->clients->history.operations[client->open - 1]);
+    if (open != NULL)
+        ask_node(sim, node, open);
     else if (sim->clients->asked < sim->plan.calls)
         begin(sim, index, node);
 }
@@ -278,21 +315,25 @@ static bool tries_again(struct sim *sim, const struct operation *op)
            !sim->clients->stopped && chance(sim, 500);
 }
 
+static void end_operation(struct sim *sim, struct operation *op)
+{
+    op->ended = ++sim->clients->history.clock;
+    sim->clients->client[op->client].open = 0;
+    think_later(sim, op->client, between(sim, 0, 2 * sim->plan.think_us));
+}
+
 static void finish(struct sim *sim, struct operation *op)
 {
-    struct client *client = &sim->clients->client[op->client];
     if (op->client == CLIENTS_MAX) { /* reads of everything at the end */
         sim->clients->reads_left--;
         op->ended = ++sim->clients->history.clock;
         return;
     }
     if (tries_again(sim, op)) {
-        think_later(sim, op->client, between(sim, 1, 300 * MS));
+        think_later(sim, op->client, between(sim, 1, sim->plan.again_max_us));
         return;
     }
-    op->ended = ++sim->clients->history.clock;
-    client->open = 0;
-    think_later(sim, op->client, between(sim, 0, 2 * sim->plan.think_us));
+    end_operation(sim, op);
 }
 
 void clients_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,

@@ -23,7 +23,7 @@ static uint64_t between(struct sim *sim, uint64_t low, uint64_t high)
     return sim_between(sim, STREAM_FAULT, low, high);
 }
 
-static struct sim_node *pick(struct sim *sim, enum node_state state)
+struct sim_node *fault_pick(struct sim *sim, enum node_state state)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < sim->node_count; i++)
@@ -40,7 +40,7 @@ static struct sim_node *pick(struct sim *sim, enum node_state state)
 static void start_again(struct sim *sim, struct sim_event *event)
 {
     struct sim_node *node = &sim->nodes[event->who];
-    if (node->state == NODE_DOWN)
+    if (node->state == NODE_DOWN || (node->state == NODE_NEW && sim->healed))
         node_start(sim, node);
 }
 
@@ -53,7 +53,7 @@ void faults_start_later(struct sim *sim, struct sim_node *node)
 
 static void fault_kill(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_UP);
+    struct sim_node *node = fault_pick(sim, NODE_UP);
     if (node == NULL)
         return;
     node_kill(sim, node);
@@ -63,7 +63,7 @@ static void fault_kill(struct sim *sim)
 /* Asked to stop: it answers what is under way, marks its directory clean and ends. */
 static void fault_leave(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_UP);
+    struct sim_node *node = fault_pick(sim, NODE_UP);
     if (node == NULL || node->paused)
         return;
     trace_say(sim, node, "is asked to stop");
@@ -75,7 +75,7 @@ static void fault_leave(struct sim *sim)
 /* Ends it behind the n-th action of its next step. */
 static void fault_kill_midway(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_UP);
+    struct sim_node *node = fault_pick(sim, NODE_UP);
     if (node == NULL || node->paused)
         return;
     node->crash_after = between(sim, 1, 6);
@@ -93,8 +93,12 @@ static void fault_kill_all(struct sim *sim)
 }
 
 /* Nobody else may have forgotten anything, and no partition may depend on this member alone. */
-static bool may_forget(struct sim *sim, const struct sim_node *node)
+bool fault_may_forget(struct sim *sim, const struct sim_node *node)
 {
+    if (sim->reduced && check_settled(sim) == NULL)
+        sim->reduced = false;
+    if (sim->reduced)
+        return false;
     for (unsigned i = 0; i < sim->node_count; i++) {
         struct sim_node *other = &sim->nodes[i];
         if (other->forgot && !check_forgetful(other))
@@ -109,8 +113,8 @@ static bool may_forget(struct sim *sim, const struct sim_node *node)
 
 static void fault_power(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_UP);
-    if (node == NULL || !node->storing || !may_forget(sim, node))
+    struct sim_node *node = fault_pick(sim, NODE_UP);
+    if (node == NULL || !node->storing || !fault_may_forget(sim, node))
         return;
     node->forgot = true;
     node_lose_power(sim, node);
@@ -135,12 +139,13 @@ static void go_on(struct sim *sim, struct sim_event *event)
 
 static void fault_pause(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_UP);
+    struct sim_node *node = fault_pick(sim, NODE_UP);
     if (node == NULL)
         return;
     node_pause(sim, node);
-    uint64_t pause = sim_chance(sim, STREAM_FAULT, 500) ? between(sim, 10 * MS, 800 * MS)
-                                                        : between(sim, SECOND, 8 * SECOND);
+    uint64_t pause = sim_chance(sim, STREAM_FAULT, 500)
+                         ? between(sim, 10 * MS, 800 * MS)
+                         : between(sim, SECOND, sim->plan.pause_max_us);
     sim_at_node(sim, sim->now_us + pause, go_on, node);
 }
 
@@ -184,7 +189,7 @@ static void fault_break(struct sim *sim)
 
 static void fault_clock(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_UP);
+    struct sim_node *node = fault_pick(sim, NODE_UP);
     if (node == NULL)
         return;
     node->skew_us = (int64_t)between(sim, 0, 1200 * SECOND) - (int64_t)(600 * SECOND);
@@ -193,7 +198,7 @@ static void fault_clock(struct sim *sim)
 
 static void fault_full(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_UP);
+    struct sim_node *node = fault_pick(sim, NODE_UP);
     if (node == NULL)
         return;
     node->disk_full_until = sim->now_us + between(sim, 20 * MS, 2 * SECOND);
@@ -202,8 +207,8 @@ static void fault_full(struct sim *sim)
 
 static void fault_damage(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_UP);
-    if (node == NULL || !may_forget(sim, node))
+    struct sim_node *node = fault_pick(sim, NODE_UP);
+    if (node == NULL || !fault_may_forget(sim, node))
         return;
     size_t count = node->disk.spaces[TOYSTORE_RECORDS].count;
     if (count == 0)
@@ -234,11 +239,25 @@ static void fault_ruin(struct sim *sim)
     sim->clients->ruined[key] = true;
 }
 
-static void fault_join(struct sim *sim)
+/* Somebody sets the date, for years to come or long past. */
+static void fault_days(struct sim *sim)
 {
-    struct sim_node *node = pick(sim, NODE_NEW);
-    if (node != NULL)
-        node_start(sim, node);
+    struct sim_node *node = fault_pick(sim, NODE_UP);
+    if (node == NULL)
+        return;
+    int64_t hours = (int64_t)between(sim, 0, 24 * 800) - 24 * 400;
+    node->skew_us = hours * 3600 * (int64_t)SECOND;
+    trace_say(sim, node, "its clock jumps to %+lld h", (long long)hours);
+}
+
+/* Up to a twentieth too fast or too slow, as virtual machines can be for a while. */
+static void fault_drift(struct sim *sim)
+{
+    struct sim_node *node = fault_pick(sim, NODE_UP);
+    if (node == NULL)
+        return;
+    node_drift(sim, node, (int64_t)between(sim, 0, 100000) - 50000);
+    trace_say(sim, node, "its clock drifts by %+lld ppm", (long long)node->drift_ppm);
 }
 
 static fault_fn *const faults[FAULT_COUNT] = {

@@ -18,7 +18,12 @@
     F(FULL, fault_full, "full")                                                                    \
     F(DAMAGE, fault_damage, "damage")                                                              \
     F(RUIN, fault_ruin, "ruin")                                                                    \
-    F(JOIN, fault_join, "join")
+    F(JOIN, fault_join, "join")                                                                    \
+    F(AWAY, fault_away, "away")                                                                    \
+    F(REMOVE, fault_remove, "remove")                                                              \
+    F(WEIGHT, fault_weight, "weight")                                                              \
+    F(DAYS, fault_days, "days")                                                                    \
+    F(DRIFT, fault_drift, "drift")
 
 enum fault {
 #define F(constant, function, name) FAULT_##constant,

@@ -29,6 +29,7 @@ struct operation {
     struct toystore_op op; /* zero: the node made it */
     uint64_t began, ended; /* in the order of all calls and answers; ended 0: open */
     uint64_t asked_us;     /* of the last try */
+    uint64_t life;         /* the process that was asked last */
     unsigned tries;
     enum outcome outcome;
     enum toystore_status status;

@@ -3,6 +3,7 @@
  *     sim --seeds A-B      all of them            sim --minutes M [--seeds A-B]   for so long
  *     sim --seed S --trace one, with what happens sim --list FILE                 seeds of a file
  *     --sloppy             no plan is strict: sloppy puts, hints and siblings in every seed
+ *     --flavour NAME       every plan is about this (sim.h)
  *     --break NAME         a broken core (broken.def); with --caught a failure is success
  *     --jobs J             processes
  *     --long               if TOYSTORE_SIM_MINUTES is set: for so long, whatever else was said */
@@ -21,7 +22,13 @@
 enum { JOBS_MAX = 64, LIST_MAX = 4096, REPEAT_EVERY = 20, FAILURES_MAX = 20, STUCK_S = 120 };
 
 static const char *const broken_names[] = {
-#define BROKEN_ROW(name, text) #name,
+#define BROKEN_ROW(name, flavour, text) #name,
+#include "sim/broken.def"
+#undef BROKEN_ROW
+};
+/* The plans under which it is caught soonest. */
+static const enum flavour broken_flavours[] = {
+#define BROKEN_ROW(name, flavour, text) FLAVOUR_##flavour,
 #include "sim/broken.def"
 #undef BROKEN_ROW
 };
@@ -29,6 +36,8 @@ static const char *const broken_names[] = {
 struct options {
     uint64_t first, last;
     uint64_t list[LIST_MAX];
+    enum flavour list_flavours[LIST_MAX]; /* what each of them was found with */
+    enum flavour flavour;
     size_t list_count;
     unsigned jobs, minutes;
     uint64_t broken;
@@ -56,11 +65,18 @@ static uint64_t now_s(void)
     return (uint64_t)ts.tv_sec;
 }
 
-static bool run_once(const struct options *options, uint64_t seed, struct sim *sim)
+/* What is to be run: a seed, and what its plan is about. */
+struct task {
+    uint64_t seed;
+    enum flavour flavour;
+};
+
+static bool run_once(const struct options *options, const struct task *task, struct sim *sim)
 {
-    *sim = (struct sim){.seed = seed,
+    *sim = (struct sim){.seed = task->seed,
                         .broken = options->broken,
                         .sloppy = options->sloppy,
+                        .flavour = task->flavour,
                         .print = options->trace};
     bool good = sim_run(sim);
     sim_free(sim);
@@ -68,12 +84,12 @@ static bool run_once(const struct options *options, uint64_t seed, struct sim *s
 }
 
 /* One seed in some is run twice: the traces must be equal. */
-static bool run_seed(const struct options *options, uint64_t seed, struct sim *sim)
+static bool run_task(const struct options *options, const struct task *task, struct sim *sim)
 {
-    bool good = run_once(options, seed, sim);
-    if (good && seed % REPEAT_EVERY == 0 && !options->trace) {
+    bool good = run_once(options, task, sim);
+    if (good && task->seed % REPEAT_EVERY == 0 && !options->trace) {
         uint64_t hash = sim->trace_hash;
-        good = run_once(options, seed, sim);
+        good = run_once(options, task, sim);
         if (good && hash != sim->trace_hash) {
             snprintf(sim->reason, sizeof sim->reason, "two runs differ");
             return false;
@@ -89,26 +105,27 @@ static void report(struct board *board, uint64_t seed, const char *reason)
     fflush(stdout);
 }
 
-static bool take(const struct options *options, struct board *board, uint64_t *ret_seed)
+static bool take(const struct options *options, struct board *board, struct task *ret)
 {
     uint64_t index = __atomic_fetch_add(&board->next, 1, __ATOMIC_SEQ_CST);
     uint64_t limit = options->list_count ? options->list_count : options->last - options->first + 1;
     if (index >= limit || board->stop)
         return false;
-    *ret_seed = options->list_count ? options->list[index] : options->first + index;
+    *ret = options->list_count ? (struct task){options->list[index], options->list_flavours[index]}
+                               : (struct task){options->first + index, options->flavour};
     return true;
 }
 
 static void work(const struct options *options, struct board *board, struct worker *worker)
 {
     static struct sim sim;
-    uint64_t seed;
-    while (take(options, board, &seed)) {
-        worker->seed = seed;
+    struct task task;
+    while (take(options, board, &task)) {
+        worker->seed = task.seed;
         worker->since_s = now_s();
         worker->running = true;
-        if (!run_seed(options, seed, &sim))
-            report(board, seed, sim.reason);
+        if (!run_task(options, &task, &sim))
+            report(board, task.seed, sim.reason);
         worker->running = false;
         worker->runs++;
         worker->events += sim.events;
@@ -204,7 +221,8 @@ static int run_all(const struct options *options)
 static int run_traced(const struct options *options)
 {
     static struct sim sim;
-    bool good = run_seed(options, options->first, &sim);
+    struct task task = {options->first, options->flavour};
+    bool good = run_task(options, &task, &sim);
     if (good)
         printf("seed %llu holds: %llu events\n", (unsigned long long)options->first,
                (unsigned long long)sim.events);
@@ -213,18 +231,33 @@ static int run_traced(const struct options *options)
     return good == options->caught ? 1 : 0;
 }
 
-/* A number a line; # begins a comment. */
+static bool read_flavour(const char *name, enum flavour *ret)
+{
+    for (unsigned i = 0; i < FLAVOUR_COUNT; i++)
+        if (strcmp(flavour_names[i], name) == 0) {
+            *ret = (enum flavour)i;
+            return true;
+        }
+    return false;
+}
+
+/* A number a line, with a flavour behind it unless it is none; # begins a comment. */
 static bool read_list(struct options *options, const char *path)
 {
-    char line[200];
+    char line[200], word[20];
     FILE *file = fopen(path, "r");
     if (file == NULL)
         return false;
     while (fgets(line, sizeof line, file) != NULL && options->list_count < LIST_MAX) {
-        char *end;
-        unsigned long long seed = strtoull(line, &end, 10);
-        if (end != line)
-            options->list[options->list_count++] = seed;
+        unsigned long long seed;
+        enum flavour flavour = FLAVOUR_NONE;
+        int words = sscanf(line, "%llu %19s", &seed, word);
+        if (words == 2 && word[0] != '#' && !read_flavour(word, &flavour))
+            return false;
+        if (words < 1)
+            continue;
+        options->list_flavours[options->list_count] = flavour;
+        options->list[options->list_count++] = seed;
     }
     fclose(file);
     return true;
@@ -235,6 +268,8 @@ static bool read_broken(struct options *options, const char *name)
     for (unsigned i = 0; i < BROKEN_COUNT; i++)
         if (strcmp(broken_names[i], name) == 0) {
             options->broken |= UINT64_C(1) << i;
+            if (options->flavour == FLAVOUR_DRAWN)
+                options->flavour = broken_flavours[i];
             return true;
         }
     fprintf(stderr, "no such broken core: %s\n", name);
@@ -270,6 +305,8 @@ static bool read_option(struct options *options, int option, const char *value)
     case 'c':
         options->caught = true;
         return true;
+    case 'f':
+        return read_flavour(value, &options->flavour);
     case 'p':
         options->sloppy = true;
         return true;
@@ -286,25 +323,21 @@ static bool read_option(struct options *options, int option, const char *value)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {{"seeds", required_argument, NULL, 'S'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"break", required_argument, NULL, 'b'},
-                                          {"minutes", required_argument, NULL, 'm'},
-                                          {"jobs", required_argument, NULL, 'j'},
-                                          {"list", required_argument, NULL, 'l'},
-                                          {"caught", no_argument, NULL, 'c'},
-                                          {"sloppy", no_argument, NULL, 'p'},
-                                          {"long", no_argument, NULL, 'L'},
-                                          {NULL, 0, NULL, 0}};
-    static struct options options = {.first = 1, .last = UINT32_MAX};
+    static const struct option names[] = {
+        {"seeds", required_argument, NULL, 'S'},   {"seed", required_argument, NULL, 's'},
+        {"trace", no_argument, NULL, 't'},         {"break", required_argument, NULL, 'b'},
+        {"minutes", required_argument, NULL, 'm'}, {"jobs", required_argument, NULL, 'j'},
+        {"list", required_argument, NULL, 'l'},    {"caught", no_argument, NULL, 'c'},
+        {"sloppy", no_argument, NULL, 'p'},        {"long", no_argument, NULL, 'L'},
+        {"flavour", required_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
+    static struct options options = {.first = 1, .last = UINT32_MAX, .flavour = FLAVOUR_DRAWN};
     int option;
     options.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
         if (!read_option(&options, option, optarg)) {
-            fprintf(stderr,
-                    "usage: sim --seeds A-B | --seed S [--trace] | --list FILE "
-                    "[--minutes M] [--jobs J] [--sloppy] [--long] [--break NAME [--caught]]\n");
+            fprintf(stderr, "usage: sim --seeds A-B | --seed S [--trace] | --list FILE "
+                            "[--flavour NAME] [--minutes M] [--jobs J] [--sloppy] [--long] "
+                            "[--break NAME [--caught]]\n");
             return 2;
         }
     return options.trace ? run_traced(&options) : run_all(&options);

@@ -1,9 +1,12 @@
 /* node: a process of the simulated cluster: starts a core on its disk, hands it events, carries out
  * its actions in order, and ends it between any two of them. */
+#include "core/core_priv.h"
 #include "sim/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#define CALL_OF_CHANGE (1ull << 62)
 
 static void tick(struct sim *sim, struct sim_event *event);
 
@@ -12,6 +15,13 @@ static struct address address_of(unsigned index, uint16_t port)
     struct address address = {.port = port};
     snprintf(address.host, sizeof address.host, "10.0.0.%u", index + 1);
     return address;
+}
+
+static void add_seed(struct core_config *config, unsigned index)
+{
+    struct address seed = address_of(index, 7946);
+    char *text = config->seeds[config->seed_count++];
+    snprintf(text, sizeof config->seeds[0], "%s:%u", seed.host, seed.port);
 }
 
 void node_init(struct sim *sim, unsigned index, bool storing, unsigned seed_of)
@@ -25,7 +35,10 @@ void node_init(struct sim *sim, unsigned index, bool storing, unsigned seed_of)
     config->gossip = address_of(index, 7946);
     snprintf(config->name, sizeof config->name, "n%u", index);
     snprintf(config->cluster_name, sizeof config->cluster_name, "sim");
-    config->weight = 100;
+    config->weight =
+        sim->plan.weighted && storing ? (uint32_t)sim_between(sim, STREAM_FLAVOUR, 1, 8) * 50 : 100;
+    if (sim->plan.zones != 0 && storing)
+        snprintf(config->zone, sizeof config->zone, "z%u", index % sim->plan.zones);
     config->replicas = sim->plan.replicas;
     config->write_quorum = sim->plan.write_quorum;
     config->read_quorum = sim->plan.read_quorum;
@@ -36,21 +49,30 @@ void node_init(struct sim *sim, unsigned index, bool storing, unsigned seed_of)
     config->collect_min = sim->plan.collect_min;
     config->log_level = sim->print ? 3 : 0;
     config->broken = sim->broken;
-    if (seed_of != index) {
-        struct address seed = address_of(seed_of, 7946);
-        snprintf(config->seeds[0], sizeof config->seeds[0], "%s:%u", seed.host, seed.port);
-        config->seed_count = 1;
-    }
+    if (seed_of != index)
+        add_seed(config, seed_of);
 }
 
 static uint64_t node_now(const struct sim *sim, const struct sim_node *node)
 {
-    return node->clock_base_us + sim->now_us - node->started_us;
+    int64_t since = (int64_t)(sim->now_us - node->started_us);
+    return node->clock_base_us + (uint64_t)(since + since * node->drift_ppm / 1000000);
 }
 
 static int64_t node_wall(const struct sim *sim, const struct sim_node *node)
 {
-    return 1700000000000000 + (int64_t)sim->now_us + node->skew_us;
+    int64_t since = (int64_t)(sim->now_us - node->started_us);
+    return 1700000000000000 + (int64_t)sim->now_us + since * node->drift_ppm / 1000000 +
+           node->skew_us;
+}
+
+void node_drift(struct sim *sim, struct sim_node *node, int64_t ppm)
+{
+    int64_t before = node_wall(sim, node);
+    node->clock_base_us = node_now(sim, node);
+    node->started_us = sim->now_us;
+    node->drift_ppm = ppm;
+    node->skew_us += before - node_wall(sim, node);
 }
 
 /* ---- actions ---- */
@@ -73,15 +95,20 @@ static void act(struct sim *sim, struct sim_node *node, struct action *action)
         store_act(sim, node, action);
         break;
     case ACTION_REPLY:
+        if (action->call == CALL_OF_CHANGE)
+            break;
         clients_on_reply(sim, node, action->call, &action->result->result);
         break;
     case ACTION_READY:
         if (node->ready)
             sim_fail(sim, "node %u says twice that it is ready", node->index);
         node->ready = true;
+        node->id = core_id(node->core);
         break;
     case ACTION_STOP:
-        if (sim->healed && action->status != 0 && sim->now_us > sim->healed_us + SECOND)
+        node->gone = action->status != 0 && strcmp(action->text, CORE_GONE_MESSAGE) == 0;
+        if (sim->healed && !node->gone && action->status != 0 &&
+            sim->now_us > sim->healed_us + SECOND)
             sim_fail(sim, "node %u ends by itself: %s", node->index, action->text);
         node->stop_asked = true;
         break;
@@ -97,7 +124,9 @@ static void die(struct sim *sim, struct sim_node *node)
     node->crash_after = 0;
     if (node->stop_asked)
         faults_start_later(sim, node); /* somebody starts it again */
-    if (power)
+    if (node->gone && node->stop_asked)
+        node_replace(sim, node);
+    else if (power)
         node_lose_power(sim, node);
     else
         node_kill(sim, node);
@@ -128,7 +157,10 @@ static void watch_deadline(struct sim *sim, struct sim_node *node)
     if (deadline == UINT64_MAX)
         return;
     uint64_t now = node_now(sim, node);
-    uint64_t at = sim->now_us + (deadline > now ? deadline - now : 0);
+    int64_t left = deadline > now ? (int64_t)(deadline - now) : 0;
+    if (node->drift_ppm != 0 && left < (int64_t)(3600 * SECOND))
+        left = left * 1000000 / (1000000 + node->drift_ppm) + 1;
+    uint64_t at = sim->now_us + (uint64_t)left;
     if (node->tick_at > sim->now_us && node->tick_at <= at)
         return;
     node->tick_at = max_u64(at, sim->now_us + 1);
@@ -212,6 +244,12 @@ void node_call(struct sim *sim, struct sim_node *node, uint64_t call,
     step(sim, node, &event);
 }
 
+void node_change(struct sim *sim, struct sim_node *node, const struct core_change *change)
+{
+    struct core_event event = {.type = EVENT_CHANGE, .call = CALL_OF_CHANGE, .change = change};
+    step(sim, node, &event);
+}
+
 /* ---- life and death ---- */
 
 /* The log is synced every second, as the real driver does. */
@@ -292,6 +330,21 @@ void node_lose_power(struct sim *sim, struct sim_node *node)
     node->boots++;
     if (node->state == NODE_UP)
         end_process(sim, node, true);
+}
+
+void node_replace(struct sim *sim, struct sim_node *node)
+{
+    node_kill(sim, node);
+    trace_say(sim, node, "is set up anew");
+    disk_wipe(&node->disk);
+    node->state = NODE_NEW;
+    node->forgot = false;
+    node->id = 0;
+    node->config.seed_count = 0; /* the founder too: it is one of many now */
+    for (unsigned i = 0; i < sim->node_count; i++)
+        if (i != node->index)
+            add_seed(&node->config, i);
+    node->boots++;
 }
 
 void node_pause(struct sim *sim, struct sim_node *node)

@@ -40,7 +40,7 @@ static void draw_faults(struct sim *sim, struct plan *plan)
 {
     plan->safety_us = draw(sim, 4, 16) * SECOND;
     plan->fault_every_us = chance(sim, 50) ? 0 : draw(sim, 40, chance(sim, 500) ? 300 : 2000) * MS;
-    for (unsigned i = 0; i < FAULT_COUNT; i++)
+    for (unsigned i = 0; i <= FAULT_JOIN; i++) /* the others are of flavours */
         plan->weights[i] = chance(sim, 450) ? (unsigned)draw(sim, 1, 10) : 0;
     plan->total_loss = chance(sim, 60);
     if (!plan->total_loss)
@@ -135,6 +135,7 @@ void plan_draw(struct sim *sim)
         draw_deletes(sim, plan);
     if (retired_drawn(sim))
         retired_plan(sim);
+    plan_flavour(sim);
     if (sim->sloppy)
         plan->strict = false;
 }
@@ -142,14 +143,15 @@ void plan_draw(struct sim *sim)
 void plan_print(const struct sim *sim)
 {
     const struct plan *plan = &sim->plan;
-    printf("seed %llu: N=%u W=%u R=%u Q=%u, %u storing + %u joining + %u gateways, %u clients on "
-           "%u keys, %u calls, %s%s%s%s\n  delay to %llu us, spikes %u, faults every %llu ms:",
-           (unsigned long long)sim->seed, plan->replicas, plan->write_quorum, plan->read_quorum,
-           plan->partitions, plan->storing, plan->joining, plan->gateways, plan->clients,
-           plan->keys, plan->calls, plan->strict ? "strict" : "sloppy",
-           plan->calm_start ? ", calm start" : "", plan->total_loss ? ", total loss" : "",
-           plan->collect_min ? ", collects" : "", (unsigned long long)plan->delay_high_us,
-           plan->spike_chance, (unsigned long long)(plan->fault_every_us / MS));
+    printf(
+        "seed %llu, %s: N=%u W=%u R=%u Q=%u, %u storing + %u joining + %u gateways, %u clients on "
+        "%u keys, %u calls, %s%s%s%s\n  delay to %llu us, spikes %u, faults every %llu ms:",
+        (unsigned long long)sim->seed, flavour_names[plan->flavour], plan->replicas,
+        plan->write_quorum, plan->read_quorum, plan->partitions, plan->storing, plan->joining,
+        plan->gateways, plan->clients, plan->keys, plan->calls, plan->strict ? "strict" : "sloppy",
+        plan->calm_start ? ", calm start" : "", plan->total_loss ? ", total loss" : "",
+        plan->collect_min ? ", collects" : "", (unsigned long long)plan->delay_high_us,
+        plan->spike_chance, (unsigned long long)(plan->fault_every_us / MS));
     for (unsigned i = 0; i < FAULT_COUNT; i++)
         if (plan->weights[i] != 0)
             printf(" %s*%u", fault_names[i], plan->weights[i]);

@@ -53,7 +53,7 @@ static void liveness_phase(struct sim *sim)
     clients_stop(sim);
     faults_heal(sim);
     wait_for(sim, check_settled, 120 * SECOND, "after everything is mended");
-    wait_for(sim, calls_open, 20 * SECOND, "after everything is mended");
+    wait_for(sim, calls_open, 20 * SECOND + sim->plan.again_max_us, "after everything is mended");
     wait_for(sim, check_replicas, 120 * SECOND, "when all is quiet");
     check_trees(sim);
     clients_read_all(sim);
@@ -74,8 +74,10 @@ static void phases(struct sim *sim)
 
 bool sim_run(struct sim *sim)
 {
-    for (unsigned i = 0; i < STREAM_COUNT; i++)
-        prng_seed(&sim->streams[i], sim->seed * STREAM_COUNT + i);
+    for (unsigned i = 0; i < STREAM_SEEDED; i++)
+        prng_seed(&sim->streams[i], sim->seed * STREAM_SEEDED + i);
+    for (unsigned i = STREAM_SEEDED; i < STREAM_COUNT; i++)
+        prng_seed(&sim->streams[i], ~sim->seed * STREAM_COUNT + i);
     plan_draw(sim);
     if (sim->print)
         plan_print(sim);

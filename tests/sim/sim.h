@@ -34,8 +34,31 @@ enum stream {
     STREAM_CLIENT,
     STREAM_CLOCK,
     STREAM_CORE,
+    STREAM_SEEDED, /* the streams above begin at places that hang on their number */
+    STREAM_FLAVOUR = STREAM_SEEDED,
+    STREAM_FILES,
     STREAM_COUNT
 };
+
+/* What a plan is about besides what is drawn for all: circumstances that chance alone seldom brings
+ * together (plan_flavour.c). */
+#define FLAVOURS(F)                                                                                \
+    F(NONE, "none")         /* only what was drawn */                                              \
+    F(CHANGES, "changes")   /* layouts follow one another: leave, remove, weights, zones */        \
+    F(LEADERS, "leaders")   /* leaderships change hands under puts of one key */                   \
+    F(DARK, "dark")         /* owners lose power while partitions move */                          \
+    F(SIBLINGS, "siblings") /* splits of five and six nodes, long pauses */                        \
+    F(GRAVES, "graves")     /* deletes, collection, and owners that change */                      \
+    F(LATE, "late")         /* many sessions, and coordinators and clients that sleep for long */  \
+    F(FILES, "files")       /* directories, chunks and sync */
+enum flavour {
+#define F(constant, name) FLAVOUR_##constant,
+    FLAVOURS(F)
+#undef F
+        FLAVOUR_COUNT,
+    FLAVOUR_DRAWN = FLAVOUR_COUNT /* by the seed */
+};
+extern const char *const flavour_names[FLAVOUR_COUNT];
 
 /* What a seed draws before anything happens. Chances are in thousandths. */
 struct plan {
@@ -51,12 +74,19 @@ struct plan {
     unsigned drop_chance, double_chance; /* datagrams */
     unsigned disk_slow_chance;
     uint64_t fault_every_us; /* mean time between faults; 0: none */
-    unsigned weights[16];    /* of each kind of fault (fault.c) */
+    unsigned weights[24];    /* of each kind of fault (fault.c) */
     uint64_t safety_us;      /* how long faults go on */
     uint64_t think_us;       /* mean pause of a client */
     uint32_t probe_interval_ms, handoff_interval_ms;
     uint32_t collect_min; /* tombstones of a partition that are collected unasked */
     unsigned deletes;     /* operations in a hundred that delete */
+    enum flavour flavour;
+    unsigned zones;        /* storing members are spread over; 0: none is named */
+    bool weighted;         /* storing members have different weights */
+    uint64_t pause_max_us; /* of a process */
+    unsigned sessions;     /* operations of a client under one session of its own; 0: the node's */
+    uint64_t again_max_us; /* before what is in doubt is tried again */
+    bool files;            /* clients of directories and chunks work too (files.c) */
 };
 
 struct sim;
@@ -80,12 +110,15 @@ struct sim_node {
     unsigned index;
     enum node_state state;
     bool storing, paused, leaving;
+    node_id id; /* of the member that it was last */
+    bool gone;  /* it stops, since it was removed for good */
     struct core *core;
     struct core_config config;
     uint64_t life;  /* processes so far */
     uint64_t boots; /* power losses so far */
     uint64_t started_us, clock_base_us;
     int64_t skew_us;
+    int64_t drift_ppm; /* its clock is so much too fast */
     uint64_t tick_at;
     uint64_t stepped_us;  /* the last now_us that the core was given */
     uint64_t connections; /* inbound ids given */
@@ -104,7 +137,9 @@ struct sim_node {
 struct sim {
     uint64_t seed, now_us;
     uint64_t broken;
-    bool sloppy; /* no plan is strict */
+    bool sloppy;          /* no plan is strict */
+    enum flavour flavour; /* of the plan, or FLAVOUR_DRAWN */
+    bool reduced;         /* a member was removed for good, and not all owners hold since */
     bool print;
     struct prng streams[STREAM_COUNT];
     struct plan plan;
@@ -150,12 +185,18 @@ void node_kill(struct sim *sim, struct sim_node *node);
 void node_lose_power(struct sim *sim, struct sim_node *node);
 void node_pause(struct sim *sim, struct sim_node *node);
 void node_resume(struct sim *sim, struct sim_node *node);
+/* Its machine is set up anew, with nothing on the disk: another member when it starts. */
+void node_replace(struct sim *sim, struct sim_node *node);
+/* From now on its clocks run so much too fast. */
+void node_drift(struct sim *sim, struct sim_node *node, int64_t ppm);
 /* Hands an event to the core, or keeps it while the process is paused. Takes event's references. */
 void node_deliver(struct sim *sim, struct sim_node *node, struct core_event *event);
 void node_fire(struct sim *sim, struct sim_event *event); /* delivers event->event */
 /* Runs a call of the embedding API. */
 void node_call(struct sim *sim, struct sim_node *node, uint64_t call,
                const struct toystore_request *request);
+/* "leave" or "remove"; nobody waits for the answer. */
+void node_change(struct sim *sim, struct sim_node *node, const struct core_change *change);
 void node_free(struct sim_node *node);
 
 /* ---- store.c: a node's disk in time ---- */
@@ -175,9 +216,17 @@ struct sim_node *net_peer(struct sim *sim, const struct sim_node *node, uint64_t
 /* ---- plan.c, fault.c ---- */
 void plan_draw(struct sim *sim);
 void plan_print(const struct sim *sim);
+void plan_flavour(struct sim *sim);
 void faults_start(struct sim *sim);
 void faults_heal(struct sim *sim);
 void faults_start_later(struct sim *sim, struct sim_node *node);
+/* fault_change.c: what changes layouts */
+void fault_join(struct sim *sim);
+void fault_away(struct sim *sim);
+void fault_remove(struct sim *sim);
+void fault_weight(struct sim *sim);
+struct sim_node *fault_pick(struct sim *sim, enum node_state state);
+bool fault_may_forget(struct sim *sim, const struct sim_node *node);
 
 /* ---- client.c: the workload ---- */
 struct clients *clients_new(struct sim *sim);
@@ -197,6 +246,8 @@ void clients_read_all(struct sim *sim);
 bool check_forgetful(struct sim_node *node);
 /* Do all live layouts, as this node sees them, give every partition two owners or more? */
 bool check_two_owners(const struct sim_node *node);
+/* Has it left the layout, or was it removed, and given up all that it had? */
+bool check_has_left(const struct sim_node *node);
 struct checks *checks_new(void);
 void checks_free(struct checks *checks);
 void check_write(struct sim *sim, const struct batch *batch); /* before it is made */
