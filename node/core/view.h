@@ -61,7 +61,8 @@ enum admit view_admit(struct core *core, uint32_t partition, const struct view *
                       const struct rpc_request *request);
 
 /* At an asker: somebody answered STALE with `theirs`. Calls `done` (never from inside) when this
- * node's view of the partition is at least that, or after `timeout_ms` with what it has. */
+ * node's view of the partition is at least that, or after `timeout_ms` with what it has. `done` may
+ * be NULL: nobody waits. */
 typedef void view_done_fn(struct core *core, uint64_t handle);
 void view_adopt(struct core *core, uint32_t partition, const struct view *theirs, node_id from,
                 unsigned timeout_ms, view_done_fn *done, uint64_t handle);

@@ -49,7 +49,8 @@ static void wait_finish(struct core *core, struct view_wait *wait, bool reached)
     wait->request.frame = NULL;
     wait_free(core, wait);
     if (!parked) {
-        done(core, handle);
+        if (done)
+            done(core, handle);
         return;
     }
     if (reached)
