@@ -209,6 +209,7 @@ static void fetch_all(struct core *core, struct operation *operation)
         rpc_call(core, fetch->fallbacks[i], METHOD_GET, blob_ref(fetch->params),
                  until_ms(core, fetch->deadline_us, REPLICA_TIMEOUT_MS), on_shown, fetch->op.handle,
                  (uint64_t)fetch->attempt << 8 | (GET_FALLBACK_INDEX + i));
+    check(core, fetch); /* of a single owner there is nobody else */
 }
 
 static void again(struct core *core, struct timer *timer)

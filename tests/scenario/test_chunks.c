@@ -32,6 +32,15 @@ static void a_chunk_is_read_from_any_owner(void **state)
     cluster_stop();
 }
 
+/* There is nobody else to ask: it is not there, and that is said at once. */
+static void a_single_owner_without_it_is_enough(void **state)
+{
+    (void)state;
+    cluster_start(1);
+    assert_int_equal(fetch(0, CHUNK)->status, TOYSTORE_NOT_FOUND);
+    cluster_stop();
+}
+
 static void a_chunk_that_an_owner_missed_comes_by_its_hint(void **state)
 {
     (void)state;
@@ -195,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chunk_is_read_from_any_owner),
+        cmocka_unit_test(a_single_owner_without_it_is_enough),
         cmocka_unit_test(a_chunk_that_an_owner_missed_comes_by_its_hint),
         cmocka_unit_test(a_chunk_without_a_majority_goes_to_fallbacks),
         cmocka_unit_test(a_new_leader_leaves_chunks_as_they_are),
