@@ -46,7 +46,17 @@ static void add_blocker(struct core *core, node_id id)
 
 /* ---- who takes part ---- */
 
-/* The members of the layout, and whoever else is there and stores: it may have hints. */
+/* Not in the layout, it may have hints; or data, which it has not given up since it was an owner:
+ * when it comes back, it stores at the owners what it alone has. */
+static bool may_have_more(const struct core *core, const struct member *member)
+{
+    if (!member->storing || view_is_gone(core, member->id))
+        return false;
+    bool away = member->state == TOYSTORE_SUSPECT || member->state == TOYSTORE_DEAD;
+    return member->state == TOYSTORE_ALIVE || (away && view_was_in(core, member->id));
+}
+
+/* The members of the layout, and whoever else stores. */
 static void add_members(struct core *core, struct collect_batch *batch)
 {
     const struct layout *layout = view_newest(core);
@@ -56,7 +66,7 @@ static void add_members(struct core *core, struct collect_batch *batch)
             batch->members[batch->member_count++] = layout->members[i].id;
     for (size_t i = 0; i < swim_count(core); i++) {
         const struct member *member = swim_at(core, i);
-        if (member->storing && member->state == TOYSTORE_ALIVE && !layout_find(layout, member->id))
+        if (may_have_more(core, member) && !layout_find(layout, member->id))
             batch->members[batch->member_count++] = member->id;
     }
 }
