@@ -99,6 +99,14 @@ bool hint_pair_key(struct slice pair, node_id *ret_owner, struct slice *ret_key)
 
 /* ---- making and clearing ---- */
 
+/* In no live layout: what ends under an older view may still make a hint for it, which nobody will
+ * ever come for. */
+static bool owns_nothing(const struct core *core, node_id id)
+{
+    const struct layout *newest = view_newest(core);
+    return newest && !layout_find(newest, id) && !layout_find(view_oldest(core), id);
+}
+
 void hint_add(struct core *core, struct batch *batch, node_id id, struct slice key)
 {
     if (BROKEN(core, no_repair))
@@ -113,6 +121,7 @@ void hint_add(struct core *core, struct batch *batch, node_id id, struct slice k
         owner->since_us = core->wall_us;
     hint_set_add(&owner->keys, hint_hash(key));
     owner->added = true;
+    owner->sweep = owner->sweep || owns_nothing(core, id);
     LIST_EACH(link, &owner->sends)
     {
         struct hint_send *send = container_of(link, struct hint_send, link);

@@ -252,7 +252,7 @@ static void pass_end(struct core *core, struct hint_owner *owner)
     /* a commit that failed may have left a key in the set that is not on the disk */
     if (!owner->stop && owner->found == 0 && !owner->added)
         hint_set_free(&owner->keys);
-    owner->sweep = owner->sweep && owner->stop;
+    owner->sweep = owner->sweep && (owner->stop || owner->added);
     owner->passing = false;
     blob_unref(&owner->after);
     if (owner->wanted && !owner->stop)
