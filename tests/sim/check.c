@@ -16,7 +16,7 @@ struct checks {
     struct map registers; /* toystore_op that some disk has had in a register */
     struct map siblings;  /* toystore_op that some disk has had as a sloppy put */
     struct map versions;  /* toystore_op -> what it has put, plus one */
-    bool sloppy[KEYS_MAX];
+    struct map sloppy;    /* keys of which some disk has had a sloppy put */
     char words[300];
 };
 
@@ -33,6 +33,7 @@ void checks_free(struct checks *checks)
         blob_unref(&blob);
     }
     map_free(&checks->layouts);
+    map_free(&checks->sloppy);
     map_free(&checks->registers);
     map_free(&checks->siblings);
     map_free(&checks->versions);
@@ -76,9 +77,8 @@ static void note_record(struct sim *sim, struct slice key, const struct record *
         note_op(sim, &sim->checks->registers, &record->reg.version.op);
     for (size_t i = 0; i < record->sloppy_count; i++)
         note_op(sim, &sim->checks->siblings, &record->sloppy[i].version.op);
-    for (unsigned i = 0; record->sloppy_count != 0 && i < sim->plan.keys; i++)
-        if (slice_equal(key, slice_str(client_key(i))))
-            sim->checks->sloppy[i] = true;
+    if (record->sloppy_count != 0)
+        map_put(&sim->checks->sloppy, key, sim);
 }
 
 void check_write(struct sim *sim, const struct batch *batch)
@@ -106,9 +106,9 @@ bool check_was_sibling(const struct sim *sim, const struct toystore_op *op)
     return map_get(&sim->checks->siblings, slice_of(op, sizeof *op)) != NULL;
 }
 
-bool check_went_sloppy(const struct sim *sim, unsigned key)
+bool check_went_sloppy(const struct sim *sim, struct slice key)
 {
-    return sim->checks->sloppy[key];
+    return map_get(&sim->checks->sloppy, key) != NULL;
 }
 
 /* ---- at every step ---- */

@@ -34,11 +34,14 @@ struct clients *clients_new(struct sim *sim)
     clients->client = base_alloc((CLIENTS_MAX + 1) * sizeof *clients->client);
     clients->history.operations = base_alloc(OPERATIONS_MAX * sizeof *clients->history.operations);
     clients->count = sim->plan.clients;
+    sim->files = files_new();
     return clients;
 }
 
-void clients_free(struct clients *clients)
+void clients_free(struct sim *sim)
 {
+    struct clients *clients = sim->clients;
+    files_free(sim->files);
     if (clients == NULL)
         return;
     free(clients->client);
@@ -237,10 +240,12 @@ void clients_start(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->clients->count; i++)
         think_later(sim, i, between(sim, 0, sim->plan.think_us));
+    files_start(sim);
 }
 
 void clients_stop(struct sim *sim)
 {
+    files_stop(sim);
     sim->clients->stopped = true;
 }
 
@@ -249,7 +254,7 @@ size_t clients_open(const struct sim *sim)
     size_t open = 0;
     for (unsigned i = 0; i <= CLIENTS_MAX; i++)
         open += sim->clients->client[i].open != 0;
-    return open + sim->clients->reads_left;
+    return open + sim->clients->reads_left + files_open(sim);
 }
 
 /* ---- answers ---- */
@@ -339,6 +344,10 @@ static void finish(struct sim *sim, struct operation *op)
 void clients_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,
                       const struct toystore_result *result)
 {
+    if (files_is_call(call)) {
+        files_on_reply(sim, node, call, result);
+        return;
+    }
     struct operation *op = operation_of(sim, call);
     if (call_of(sim, op) != call || op->node != node->index || op->asked_us == 0)
         sim_fail(sim, "node %u answers call %llu, which is not open", node->index,
@@ -367,6 +376,7 @@ void clients_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,
 void clients_on_death(struct sim *sim, struct sim_node *node)
 {
     struct history *history = &sim->clients->history;
+    files_on_death(sim, node);
     for (size_t i = 0; i < history->count; i++) {
         struct operation *op = &history->operations[i];
         if (op->asked_us == 0 || op->node != node->index)
@@ -381,6 +391,7 @@ void clients_on_death(struct sim *sim, struct sim_node *node)
 /* Nobody waits for ever: the default deadline is 5 s. */
 void clients_check_deadlines(struct sim *sim)
 {
+    files_check_deadlines(sim);
     struct history *history = &sim->clients->history;
     for (size_t i = 0; i < history->count; i++) {
         struct operation *op = &history->operations[i];
@@ -403,4 +414,5 @@ void clients_read_all(struct sim *sim)
             sim->clients->reads_left++;
             ask_node(sim, &sim->nodes[i], op);
         }
+    files_look(sim);
 }

@@ -123,6 +123,7 @@ static void fault_power(struct sim *sim)
 
 static void fault_power_all(struct sim *sim)
 {
+    files_on_loss(sim);
     for (unsigned i = 0; i < sim->node_count; i++)
         if (sim->nodes[i].state != NODE_NEW) {
             bool up = sim->nodes[i].state == NODE_UP;

@@ -24,7 +24,7 @@ static bool acknowledged(const struct operation *op)
 static bool one_copy(const struct sim *sim, unsigned key)
 {
     const struct history *history = &sim->clients->history;
-    if (check_went_sloppy(sim, key))
+    if (check_went_sloppy(sim, slice_str(client_key(key))))
         return false;
     for (size_t i = 0; i < history->count; i++)
         if (history->operations[i].key == key && changes(&history->operations[i]) &&

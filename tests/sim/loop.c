@@ -77,7 +77,7 @@ void sim_free(struct sim *sim)
         sim_event_free(sim->current);
     heap_free(&sim->queue);
     net_free(sim->net);
-    clients_free(sim->clients);
+    clients_free(sim);
     checks_free(sim->checks);
     retired_free(sim->retired);
 }

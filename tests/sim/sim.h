@@ -149,6 +149,7 @@ struct sim {
     unsigned node_count;
     struct net *net;
     struct clients *clients;
+    struct files *files;
     struct checks *checks;
     struct retired *retired; /* NULL: nobody sleeps until it is retired */
     uint64_t trace_hash, trace_lines;
@@ -230,7 +231,7 @@ bool fault_may_forget(struct sim *sim, const struct sim_node *node);
 
 /* ---- client.c: the workload ---- */
 struct clients *clients_new(struct sim *sim);
-void clients_free(struct clients *clients);
+void clients_free(struct sim *sim);
 void clients_start(struct sim *sim);
 void clients_stop(struct sim *sim); /* no new calls */
 size_t clients_open(const struct sim *sim);
@@ -240,6 +241,20 @@ void clients_on_death(struct sim *sim, struct sim_node *node);
 void clients_check_deadlines(struct sim *sim);
 /* Reads every key at every node, strictly; true once all have been answered. */
 void clients_read_all(struct sim *sim);
+
+/* ---- files.c: the workload of directories and chunks, of plans that want it ---- */
+struct files *files_new(void);
+void files_free(struct files *files);
+void files_start(struct sim *sim);
+void files_stop(struct sim *sim);
+size_t files_open(const struct sim *sim);
+bool files_is_call(uint64_t call);
+void files_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,
+                    const struct toystore_result *result);
+void files_on_death(struct sim *sim, struct sim_node *node);
+void files_on_loss(struct sim *sim); /* of power, everywhere */
+void files_check_deadlines(struct sim *sim);
+void files_look(struct sim *sim); /* lists and fetches everything, once all is quiet */
 
 /* ---- check.c ---- */
 /* Does this node, which lost writes, still miss what they were? */
@@ -254,7 +269,7 @@ void check_write(struct sim *sim, const struct batch *batch); /* before it is ma
 /* What any disk has had at any time: */
 bool check_was_register(const struct sim *sim, const struct toystore_op *op);
 bool check_was_sibling(const struct sim *sim, const struct toystore_op *op);
-bool check_went_sloppy(const struct sim *sim, unsigned key);
+bool check_went_sloppy(const struct sim *sim, struct slice key);
 void check_step(struct sim *sim, struct sim_node *node); /* after every step of a core */
 /* NULL when it is so, else words that say what is missing: */
 const char *check_settled(struct sim *sim);  /* all nodes serve under one finished layout */

@@ -15,9 +15,9 @@ void clients_on_death(struct sim *sim, struct sim_node *node)
     (void)node;
 }
 
-void clients_free(struct clients *clients)
+void clients_free(struct sim *sim)
 {
-    (void)clients;
+    (void)sim;
 }
 
 static const char *shown(const struct toystore_version *version, char *text, size_t size)
