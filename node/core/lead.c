@@ -140,8 +140,18 @@ bool lead_leads(const struct core *core, uint32_t partition, struct ballot *ret_
     return true;
 }
 
+/* The key of a layout has owners of its own, all members, and is in no hash tree: those that have
+ * promised this leader are not its majority, and it has compared nothing. */
+static bool is_of_no_partition(const struct core *core, struct slice key)
+{
+    (void)core;
+    return view_layout_of_key(key) != 0 && !BROKEN(core, lead_layouts);
+}
+
 bool lead_is_open(const struct core *core, uint32_t partition, struct slice key)
 {
+    if (is_of_no_partition(core, key))
+        return true;
     const struct led *led = led_of(core, partition);
     return led && map_get(&led->open, key) != NULL;
 }
@@ -167,7 +177,8 @@ bool lead_knows_chosen(const struct core *core, uint32_t partition, struct slice
 {
     const struct led *led = led_of(core, partition);
     struct electorate electorate;
-    if (!led || led->state != LED_LEADS || ballot_compare(ballot, &led->ballot) >= 0)
+    if (!led || led->state != LED_LEADS || ballot_compare(ballot, &led->ballot) >= 0 ||
+        is_of_no_partition(core, key))
         return false;
     view_electorate(core, partition, 0, 0, &electorate);
     return electorate.layouts[0].q == electorate.layouts[0].maj && map_get(&led->open, key) == NULL;
