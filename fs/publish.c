@@ -132,6 +132,8 @@ void publication_put_name(struct publication *publication, enum toystore_kind ki
     };
     request.attributes.file = content->file;
     publication->kind = kind;
+    if (content->conflict_own)
+        fs_keep_siblings(fs, &request);
     fs_submit(fs, &request, name_put, publication);
 }
 
@@ -170,10 +172,15 @@ static bool has_chunks(const struct content *content)
 }
 
 /* The name holds a file of somebody else. One that this handle was about to make is taken as the
- * one that it opened; else the handle's own may have been renamed; else it was unlinked. */
+ * one that it opened; else the handle's own may have been renamed; else it was unlinked, or is a
+ * sibling since a split, which cannot be changed where it is. */
 static void other_file(struct publication *publication, const struct seen *seen)
 {
     struct content *content = publication->content;
+    if (content->born && seen->conflict) {
+        publication_end(publication, -ESTALE);
+        return;
+    }
     if (content->born) {
         mark_unlinked(publication);
         return;

@@ -82,6 +82,12 @@ ls "$b" | grep -qxF "$old.conflict-$tag" || fail "conflicts=show does not: $(ls 
 on_1 stat "$old" >"$work/stat" 2>&1
 grep -q sibling "$work/stat" || fail "toystore stat ends with $?, and says: $(cat "$work/stat")"
 
+# Whoever writes to the name leaves the sibling, also who has made it.
+for m in "$a" "$b"; do
+    echo "later" >"$m/$new" || fail "$new cannot be written to"
+    [ "$(ls "$m/.toystore/conflicts/$new" | wc -l)" = 1 ] || fail "a write in $m takes the sibling of $new"
+done
+
 # cp and rm; mv; rm of the name shows what is left.
 wanted=$(cat "$a/$old.conflict-$tag")
 cp "$a/$old.conflict-$tag" "$a/$old" || fail "cp of a sibling over its name"

@@ -153,9 +153,10 @@ static enum toystore_status double_put(const struct toystore_request *request,
     store.puts++;
     if (store.put_fails != TOYSTORE_OK)
         return store.put_fails;
-    if (request->op.session[0] != 0 && ++store.puts_tied == store.retires_at)
+    bool tied = request->op.session[0] != 0 && request->op.session[1] == 0; /* as double_op_new */
+    if (tied && ++store.puts_tied == store.retires_at)
         store.session++;
-    if (request->op.session[0] != 0 && request->op.session[0] != store.session)
+    if (tied && request->op.session[0] != store.session)
         return TOYSTORE_RETIRED;
     struct double_version *old = map_get(&store.versions, key);
     if (!double_matches(request, old))
