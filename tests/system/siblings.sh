@@ -21,6 +21,8 @@ each_pair() { # COMMAND: of every two that are on different sides
         done
     done
 }
+on_a() { ${within[2]} toystore --node "$(host 2):3001" "$@"; }
+on_b() { ${within[4]} toystore --node "$(host 4):3001" "$@"; }
 on_1() { ${within[1]} toystore --node "$(host 1):3001" "$@"; }
 # named PREFIX: such a name with owners on both sides; with none a side could not even read it.
 named() {
@@ -45,7 +47,8 @@ for side in a b; do
     for f in $old $inner $moved $gone $new $same; do
         written() { echo "of $side" >"$m/$f"; }
         [ "$f" = $same ] && written() { echo "of both" >"$m/$f"; }
-        wait_for 30 written 2>/dev/null || fail "$f on side $side"
+        wait_for 30 written 2>/dev/null ||
+            fail "$f on side $side; its nodes say: $(on_$side get "$f" 2>&1; on_$side status 2>&1)"
     done
     # cp makes a file with O_EXCL, which no minority can.
     wait_for 30 dd if="$work/large_$side" of="$m/$big" bs=1M status=none || fail "$big on side $side"
