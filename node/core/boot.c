@@ -346,7 +346,7 @@ static bool restore_pair(struct core *core, struct slice key, struct slice value
     else if (slice_equal(key, slice_str("scrub")))
         scrub_restore(core, value);
     else if (has_prefix(key, "session/"))
-        retire_restore(core, key);
+        retire_restore(core, key, value);
     else if (has_prefix(key, "grave/"))
         grave_restore(core, key, value);
     return true;

@@ -222,7 +222,8 @@ void put_prepare(struct core *core, struct operation *operation)
 static void adopt_work(struct core *core, struct replica_work *work)
 {
     struct coord_put *put = round_of(core, work, PUT_ADOPT);
-    if (!put || view_moved(core, put) || view_mute(core, put->partition))
+    if (!put || view_moved(core, put) || view_mute(core, put->partition) ||
+        (put->holds_op && put_is_retired(core, put)))
         return;
     if (!put_own_accept(core, put, work, &put->judgement.record))
         put->counter_seen = max_u64(put->counter_seen, put_promised(core, put, work)->counter);
@@ -235,6 +236,8 @@ static void adopt_done(struct core *core, struct replica_work *work)
         return;
     if (work->status != 0)
         put_own_failed(core, put, work->status);
+    else if (!work->write && put->holds_op && put_is_retired(core, put))
+        put_retired(core, put);
     else if (!work->write)
         round_lost(core, put);
     else

@@ -28,7 +28,9 @@ void retire_free(struct retire *retire)
     retire_tell_free(retire);
     retire_propose_free(retire);
     map_free(&retire->noted);
+    retire_sweep_free(retire);
     free(retire->list);
+    free(retire->swept);
     free(retire);
 }
 
@@ -105,22 +107,26 @@ void retire_note(struct core *core, const struct session *session)
     if (retire->count == retire->capacity) {
         retire->capacity = retire->capacity ? retire->capacity * 2 : 64;
         retire->list = base_realloc(retire->list, retire->capacity * sizeof *retire->list);
+        retire->swept = base_realloc(retire->swept, retire->capacity * sizeof *retire->swept);
     }
+    retire->swept[retire->count] = false;
     retire->list[retire->count++] = *session;
     map_put(&retire->noted, session_slice(session), retire);
     struct hash128 digest = hash128(session_slice(session));
     hash128_xor(&retire->digest, &digest);
 }
 
-void retire_restore(struct core *core, struct slice meta_key)
+void retire_restore(struct core *core, struct slice meta_key, struct slice value)
 {
     struct session session;
-    if (key_has_prefix(meta_key, META_SESSION) &&
-        session_of_text(after_prefix(meta_key, META_SESSION), &session))
-        retire_note(core, &session);
+    if (!key_has_prefix(meta_key, META_SESSION) ||
+        !session_of_text(after_prefix(meta_key, META_SESSION), &session))
+        return;
+    retire_note(core, &session);
+    core->retire->swept[core->retire->count - 1] = slice_equal(value, slice_str("2"));
 }
 
-void retire_add(struct batch *batch, const struct session *session)
+void retire_add(struct batch *batch, const struct session *session, enum retire_mark mark)
 {
     static const char digits[] = "0123456789abcdef";
     char name[sizeof META_SESSION + SESSION_TEXT_SIZE];
@@ -130,7 +136,8 @@ void retire_add(struct batch *batch, const struct session *session)
         *at++ = digits[session->bytes[i] >> 4];
         *at++ = digits[session->bytes[i] & 15];
     }
-    batch_put(batch, TOYSTORE_META, slice_of(name, (size_t)(at - name)), slice_str("1"));
+    batch_put(batch, TOYSTORE_META, slice_of(name, (size_t)(at - name)),
+              slice_str(mark == MARK_SWEPT ? "2" : "1"));
 }
 
 static void recorded(struct core *core, const struct core_event *event, struct resume resume)
@@ -152,7 +159,7 @@ void retire_record(struct core *core, const struct session *session)
     memcpy(&resume.handle, session->bytes, sizeof resume.handle);
     memcpy(&resume.index, session->bytes + sizeof resume.handle,
            SESSION_SIZE - sizeof resume.handle);
-    retire_add(&batch, session);
+    retire_add(&batch, session, MARK_NOTED);
     disk_commit(core, &batch, true, resume);
 }
 
@@ -161,7 +168,7 @@ void retire_with_record(struct replica_work *work)
 {
     struct session session;
     if (!record_absent(&work->record) && session_of_key(work->key, &session))
-        retire_add(&work->batch, &session);
+        retire_add(&work->batch, &session, MARK_NOTED);
 }
 
 /* and counts once both are durable. */

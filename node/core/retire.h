@@ -15,7 +15,7 @@ void retire_start(struct core *core);
 /* ---- what is noted here (retire.c) ---- */
 
 /* "session/ID" of TOYSTORE_META at the start. */
-void retire_restore(struct core *core, struct slice meta_key);
+void retire_restore(struct core *core, struct slice meta_key, struct slice value);
 /* Its operations are refused here. All that is noted is durable. */
 bool retire_noted(const struct core *core, const struct session *session);
 /* Is this op (sequence 0: none) of one that is? Then nothing is begun on behalf of it. */

@@ -10,7 +10,11 @@ enum {
     RETIRE_SERVED_MAX = 256,      /* requests of others whose sessions are being written */
     RETIRE_DUE_MAX = MEMBERS_MAX, /* sessions that wait to be retired; others are forgotten */
     RETIRE_TAKEOVER_PROBES = 5,   /* the next in rank takes over after */
-    RETIRE_RETRY_PROBES = 5       /* a put that failed is made again after */
+    RETIRE_RETRY_PROBES = 5,      /* a put that failed is made again after */
+    SWEEP_PROBES = 300,           /* what a session left is swept, so long after all noted it */
+    SWEEP_RETRY_PROBES = 60,      /* what could not be judged is looked at again after */
+    SWEEP_SCAN = 1024,            /* keys looked at in one step */
+    SWEEP_PIECES_MAX = 16384      /* chunks and pages being judged together */
 };
 
 /* What another member has acknowledged, and said of itself. */
@@ -35,11 +39,36 @@ struct retiring {
     bool asked; /* the put is under way */
 };
 
+/* A chunk or page of a retired session; retire_sweep.c. */
+struct sweep_piece {
+    struct op_id file, op;
+    bool page;
+};
+
+/* One pass over the keys of this node. */
+struct sweep {
+    size_t upto;         /* of the list: how many were noted by all when `due_us` was set */
+    uint64_t due_us;     /* 0: nothing new to sweep */
+    bool running, busy;  /* busy: something is under way that goes on by itself */
+    bool failed;         /* of this pass: something could not be judged */
+    bool more;           /* keys behind `after` */
+    struct map sessions; /* being swept */
+    struct blob *after;
+    struct sweep_piece *pieces;
+    size_t count, capacity;
+    size_t first, last; /* those of the file being judged */
+    struct sweep_file *file;
+    uint64_t files;   /* judged so far: names of answers */
+    uint64_t deleted; /* chunks and pages, since the start */
+};
+
 struct retire {
     struct map noted;     /* session -> this */
     struct session *list; /* the same in the order in which they were noted here */
+    bool *swept;          /* the same: nothing of it is left here that no version names */
     size_t count, capacity;
     struct hash128 digest;
+    struct sweep sweep;
     /* retire_tell.c */
     struct map tellers; /* node_id -> struct teller */
     struct pool served;
@@ -55,7 +84,8 @@ struct retire {
 };
 
 /* retire.c: adds the note to a durable batch; retire_note once that is committed. */
-void retire_add(struct batch *batch, const struct session *session);
+enum retire_mark { MARK_NOTED, MARK_SWEPT };
+void retire_add(struct batch *batch, const struct session *session, enum retire_mark mark);
 void retire_note(struct core *core, const struct session *session);
 void retire_record(struct core *core, const struct session *session);
 void retire_tell_init(struct retire *retire);
@@ -64,5 +94,18 @@ void retire_tell(struct core *core);
 void retire_propose_free(struct retire *retire);
 void retire_propose(struct core *core);
 void retire_wake(struct core *core); /* looks at what is due, soon */
+/* So many of the list every member of the live layouts has noted. */
+size_t retire_complete(const struct core *core);
+/* retire_sweep.c */
+void retire_sweep(struct core *core);
+void retire_sweep_free(struct retire *retire);
+void retire_file_key(char *text, size_t size, const char *room, const struct op_id *file);
+/* retire_judge.c: looks at the file record of `file` at every storing member, and calls `done`
+ * (never from inside) with all chunks and pages that it names, sorted by op_id_compare; NULL: not
+ * known. */
+typedef void sweep_judged_fn(struct core *core, const struct op_id *named, size_t count,
+                             bool known);
+void retire_judge(struct core *core, const struct op_id *file, sweep_judged_fn *done);
+void retire_judge_free(struct sweep *sweep);
 
 #endif

@@ -161,4 +161,5 @@ void retire_report(struct core *core, struct json *json)
     const struct retire *retire = core->retire;
     json_u64(json, "sessions_retired", retire->in_force);
     json_u64(json, "sessions_retiring", retire->count - retire->in_force + retire->due_count);
+    json_u64(json, "chunks_swept", retire->sweep.deleted);
 }

@@ -112,6 +112,25 @@ bool retire_in_force(const struct core *core, const struct session *session)
     return false;
 }
 
+static size_t noted_in(const struct core *core, const struct layout *layout, size_t count)
+{
+    for (size_t i = 0; i < layout->member_count; i++) {
+        node_id id = layout->members[i].id;
+        while (!layout->members[i].gone && count > 0 && !noted_by(core, id, count - 1)) {
+            const struct teller *teller = map_get(&core->retire->tellers, slice_of(&id, sizeof id));
+            bool knows = teller && teller->newest <= view_newest(core)->number;
+            count = knows ? min_size(count - 1, teller->told) : 0;
+        }
+    }
+    return count;
+}
+
+size_t retire_complete(const struct core *core)
+{
+    return noted_in(core, view_oldest(core),
+                    noted_in(core, view_newest(core), core->retire->count));
+}
+
 /* ---- telling ---- */
 
 static void told(struct core *core, uint64_t id, uint64_t upto, const struct rpc_answer *answer)
@@ -248,7 +267,7 @@ static void note_all(struct core *core, const struct rpc_request *request,
         if (retire_noted(core, &item.session))
             continue;
         serving->sessions[serving->count++] = item.session;
-        retire_add(&batch, &item.session);
+        retire_add(&batch, &item.session, MARK_NOTED);
     }
     disk_commit(core, &batch, serving->count != 0, resume_to(noted, handle, 0));
 }
@@ -304,6 +323,7 @@ static void step(struct core *core, struct timer *timer)
         return;
     retire_propose(core);
     retire_tell(core);
+    retire_sweep(core);
 }
 
 void retire_wake(struct core *core)

@@ -140,6 +140,11 @@ void retire_propose_free(struct retire *retire)
     (void)retire;
 }
 
+void retire_sweep_free(struct retire *retire)
+{
+    (void)retire;
+}
+
 void retire_wake(struct core *core)
 {
     (void)core;

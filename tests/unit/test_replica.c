@@ -423,7 +423,7 @@ static void test_a_retired_session_is_refused(void **state)
     assert_int_equal(world_ask(1, 2, METHOD_PUT, rpc_pack_put_request(&accept)).status,
                      TOYSTORE_OK);
     blob_unref(&record);
-    retire_restore(&world.cores[3], slice_str("session/ab0000000000000000000000"));
+    retire_restore(&world.cores[3], slice_str("session/ab0000000000000000000000"), slice_str("1"));
     assert_true(retire_noted(&world.cores[3], &op.session));
 }
 

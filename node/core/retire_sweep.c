@@ -1,0 +1,302 @@
+/* retire_sweep: chunks and pages of a retired session that no version of their file names leave the
+ * disks (DESIGN 8): those of a client that was killed before it published them, or overwrote them
+ * first. Some time after every member has noted the retirement, so that a client that was only
+ * asleep can still store anew what it had not published, each node goes through its keys once,
+ * slowly, and deletes what of its partitions (those for which it is the first owner in reach)
+ * retire_judge.c says that nobody can name any more. Where that is not to be had, a pass is made
+ * again later. Enters from the timer of retire_tell.c; leaves to the disk, retire_judge.c and
+ * ask.c. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/key.h"
+#include "core/retire_priv.h"
+
+void retire_sweep_free(struct retire *retire)
+{
+    struct sweep *sweep = &retire->sweep;
+    retire_judge_free(sweep);
+    map_free(&sweep->sessions);
+    blob_unref(&sweep->after);
+    free(sweep->pieces);
+}
+
+/* ---- keys ---- */
+
+void retire_file_key(char *text, size_t size, const char *room, const struct op_id *file)
+{
+    char name[OP_TEXT_SIZE + 1];
+    op_text(name, file);
+    snprintf(text, size, "%s%s", room, name);
+}
+
+static bool hex_bytes(const uint8_t *text, uint8_t *ret, size_t count)
+{
+    for (size_t i = 0; i < 2 * count; i++) {
+        uint8_t c = text[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+        uint8_t digit = (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+        ret[i / 2] = (uint8_t)(i % 2 == 0 ? digit << 4 : ret[i / 2] | digit);
+    }
+    return true;
+}
+
+/* SESSION, `gap` other bytes, SEQUENCE. */
+static bool read_op(const uint8_t *text, size_t gap, struct op_id *ret)
+{
+    uint8_t sequence[8];
+    if (!hex_bytes(text, ret->session.bytes, SESSION_SIZE) ||
+        !hex_bytes(text + 2 * SESSION_SIZE + gap, sequence, sizeof sequence))
+        return false;
+    ret->sequence = 0;
+    for (size_t i = 0; i < sizeof sequence; i++)
+        ret->sequence = ret->sequence << 8 | sequence[i];
+    return true;
+}
+
+/* .toystore/chunks/FILEID/SESSION-SEQUENCE, and pages likewise. */
+static bool read_piece(struct slice key, struct sweep_piece *ret)
+{
+    *ret = (struct sweep_piece){.page = key_has_prefix(key, KEY_PAGES)};
+    if (!ret->page && !key_has_prefix(key, KEY_CHUNKS))
+        return false;
+    size_t at = strlen(ret->page ? KEY_PAGES : KEY_CHUNKS);
+    if (key.size != at + OP_TEXT_SIZE + 1 + OP_TEXT_SIZE + 1 || key.data[at + OP_TEXT_SIZE] != '/')
+        return false;
+    return read_op(key.data + at, 0, &ret->file) &&
+           read_op(key.data + at + OP_TEXT_SIZE + 1, 1, &ret->op);
+}
+
+/* ---- the pass ---- */
+
+static uint64_t probes_us(const struct core *core, unsigned probes)
+{
+    return max_u64(core->config.probe_interval_ms, 10) * 1000 * probes;
+}
+
+static void pass_end(struct core *core)
+{
+    struct retire *retire = core->retire;
+    struct sweep *sweep = &retire->sweep;
+    struct batch batch = {0};
+    sweep->running = false;
+    blob_unref(&sweep->after);
+    if (sweep->failed)
+        sweep->due_us = core->now_us + probes_us(core, SWEEP_RETRY_PROBES);
+    for (size_t i = 0; !sweep->failed && i < sweep->upto; i++) {
+        struct slice session = slice_of(retire->list[i].bytes, SESSION_SIZE);
+        if (retire->swept[i] || !map_get(&sweep->sessions, session))
+            continue;
+        retire->swept[i] = true;
+        retire_add(&batch, &retire->list[i], MARK_SWEPT);
+    }
+    if (batch.count > 0)
+        disk_commit(core, &batch, false, (struct resume){0});
+    batch_free(&batch);
+    map_free(&sweep->sessions);
+    sweep->sessions = (struct map){0};
+}
+
+static void next_file(struct core *core);
+
+static bool in_list(const struct op_id *named, size_t count, const struct op_id *op)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = op_id_compare(op, &named[middle]);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
+}
+
+/* ---- deleting ---- */
+
+static void delete_next(struct core *core);
+
+static void deleted(struct core *core, uint64_t handle, const struct toystore_result *result)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    (void)handle;
+    if (result->status == TOYSTORE_OK)
+        sweep->deleted++;
+    else
+        sweep->failed = true;
+    sweep->first++;
+    delete_next(core);
+}
+
+static void delete_next(struct core *core)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    char key[160], text[OP_TEXT_SIZE + 1];
+    if (sweep->first == sweep->last || core->stopping) {
+        next_file(core);
+        return;
+    }
+    const struct sweep_piece *piece = &sweep->pieces[sweep->first];
+    retire_file_key(key, sizeof key, piece->page ? KEY_PAGES : KEY_CHUNKS, &piece->file);
+    op_text(text, &piece->op);
+    size_t size = strlen(key);
+    snprintf(key + size, sizeof key - size, "/%.*s-%s", 2 * SESSION_SIZE, text,
+             text + 2 * SESSION_SIZE);
+    struct toystore_request request = {.type = TOYSTORE_STORE,
+                                       .key = {key, strlen(key)},
+                                       .change = TOYSTORE_DELETE,
+                                       .exclusive = true,
+                                       .kind = TOYSTORE_INTERNAL};
+    ask(core, &request, NULL, deleted, 0);
+}
+
+/* ---- a file ---- */
+
+/* What is named stays; the rest of [first, last) moves together, to be deleted. */
+static void judged(struct core *core, const struct op_id *named, size_t count, bool known)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    sweep->failed = sweep->failed || !known;
+    size_t keep = sweep->last;
+    for (size_t i = sweep->last; i-- > sweep->first;)
+        if (known && !in_list(named, count, &sweep->pieces[i].op))
+            sweep->pieces[--keep] = sweep->pieces[i];
+    sweep->first = keep;
+    delete_next(core);
+}
+
+static void next_file(struct core *core)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    sweep->first = sweep->last;
+    if (sweep->first == sweep->count || core->stopping) {
+        sweep->busy = false;
+        sweep->count = sweep->first = sweep->last = 0;
+        if (!sweep->more)
+            pass_end(core);
+        return;
+    }
+    while (sweep->last < sweep->count &&
+           op_id_equal(&sweep->pieces[sweep->last].file, &sweep->pieces[sweep->first].file))
+        sweep->last++;
+    struct op_id file = sweep->pieces[sweep->first].file;
+    retire_judge(core, &file, judged);
+}
+
+static int by_file(const void *a, const void *b)
+{
+    const struct sweep_piece *x = a, *y = b;
+    return op_id_compare(&x->file, &y->file);
+}
+
+/* ---- keys of this node ---- */
+
+static bool first_in_reach(struct core *core, struct slice key)
+{
+    uint32_t partition = view_partition_of(core, key);
+    node_id owners[REPLICAS_MAX];
+    size_t n = layout_owners(view_newest(core), partition, owners);
+    for (size_t i = 0; i < n; i++)
+        if (view_reachable(core, partition, owners[i]))
+            return owners[i] == core->id;
+    return false;
+}
+
+static void take_key(struct core *core, struct slice key)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    struct sweep_piece piece;
+    if (!read_piece(key, &piece) ||
+        !map_get(&sweep->sessions, slice_of(piece.op.session.bytes, SESSION_SIZE)) ||
+        !first_in_reach(core, key))
+        return;
+    if (sweep->count == sweep->capacity) {
+        sweep->capacity = sweep->capacity ? sweep->capacity * 2 : 256;
+        sweep->pieces = base_realloc(sweep->pieces, sweep->capacity * sizeof *sweep->pieces);
+    }
+    sweep->pieces[sweep->count++] = piece;
+}
+
+static void scanned(struct core *core, const struct core_event *event, struct resume resume)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    (void)resume;
+    sweep->busy = false;
+    sweep->failed = sweep->failed || event->status != 0;
+    sweep->more = event->status == 0 && event->more;
+    for (size_t i = 0; event->status == 0 && i < event->pair_count; i++) {
+        struct hash128 digest;
+        struct slice key;
+        if (token_decode(event->pairs[i].value, &digest, &key))
+            take_key(core, key);
+        if (i + 1 == event->pair_count) {
+            struct buf after = {0};
+            buf_append(&after, event->pairs[i].key.data, event->pairs[i].key.size);
+            buf_append(&after, "", 1); /* the least key behind it */
+            blob_unref(&sweep->after);
+            sweep->after = buf_take(&after);
+        }
+    }
+    if (sweep->more && sweep->count + SWEEP_SCAN < SWEEP_PIECES_MAX)
+        return; /* goes on with the next step */
+    if (sweep->count > 0)
+        qsort(sweep->pieces, sweep->count, sizeof *sweep->pieces, by_file);
+    sweep->busy = true;
+    next_file(core);
+}
+
+static void scan(struct core *core)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    sweep->busy = true;
+    disk_scan(core, TOYSTORE_TOKENS, blob_slice(sweep->after), slice_of(NULL, 0), SWEEP_SCAN,
+              resume_to(scanned, 0, 0));
+}
+
+/* ---- when ---- */
+
+static bool any_unswept(const struct retire *retire, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!retire->swept[i])
+            return true;
+    return false;
+}
+
+static void begin(struct core *core)
+{
+    struct retire *retire = core->retire;
+    struct sweep *sweep = &retire->sweep;
+    sweep->due_us = 0;
+    sweep->running = true;
+    sweep->failed = false;
+    for (size_t i = 0; i < sweep->upto; i++)
+        if (!retire->swept[i])
+            map_put(&sweep->sessions, slice_of(retire->list[i].bytes, SESSION_SIZE), sweep);
+    scan(core);
+}
+
+/* Those that were noted by all when the time was set: a later one waits for the next pass. */
+void retire_sweep(struct core *core)
+{
+    struct retire *retire = core->retire;
+    struct sweep *sweep = &retire->sweep;
+    if (sweep->busy || !core->ready)
+        return;
+    if (sweep->running) {
+        scan(core);
+        return;
+    }
+    size_t complete = retire_complete(core);
+    if (sweep->due_us == 0 && any_unswept(retire, complete)) {
+        sweep->upto = complete;
+        sweep->due_us = core->now_us + probes_us(core, SWEEP_PROBES);
+    }
+    if (sweep->due_us != 0 && sweep->due_us <= core->now_us && complete >= sweep->upto &&
+        view_oldest(core) == view_newest(core))
+        begin(core);
+}

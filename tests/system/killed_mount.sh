@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# A mount that stores nothing is killed while it writes large files: the disk space of what it had
+# not published comes back once its session is retired and swept, and what it had published stays.
+# Five minutes of silence are 15 s here.
+. "$(dirname "$0")/lib.sh"
+fast=(--probe-interval 50)
+start_cluster 3 "${fast[@]}"
+start_mount a --seed "$(host 1)" "${fast[@]}"
+start_mount b --seed "$(host 2)" "${fast[@]}"
+used() { du -sm "$work/d1" | awk '{print $1}'; }
+at_least() { [ "$(used)" -ge "$1" ]; }
+at_most() { [ "$(used)" -le "$1" ]; }
+swept() { # in all
+    local i sum=0
+    for i in 1 2 3; do
+        sum=$((sum + $(ts $i status --json | json_number chunks_swept)))
+    done
+    [ $sum -ge "$1" ]
+}
+head -c 30000000 /dev/urandom >"$work/one"
+head -c 40000000 /dev/urandom >"$work/two"
+cp "$work/one" "$work/a/kept" || fail "cp"
+cp "$work/one" "$work/a/replaced" || fail "cp"
+sync "$work/a/kept"
+before=$(used)
+
+# What replaces a file is published at close, which never comes: a flush is one, too, so one process
+# does it all.
+python3 - "$work" <<'END' &
+import os, signal, sys
+work = sys.argv[1]
+file = os.open(work + "/a/replaced", os.O_WRONLY | os.O_TRUNC)
+with open(work + "/two", "rb") as two:
+    while piece := two.read(1 << 20):
+        os.write(file, piece)
+open(work + "/half", "w").close()
+signal.pause()
+END
+writer=$!
+pid_of[writer]=$writer
+wait_for 60 test -f "$work/half" || die "nothing is written"
+wait_for 20 at_least $((before + 20)) || fail "the chunks are not there: $before, $(used) MiB"
+kill -9 "${pid_of[a]}" "$writer"
+wait "${pid_of[a]}" "$writer" 2>/dev/null
+unset "pid_of[a]" "pid_of[writer]"
+umount -l "$work/a" 2>/dev/null
+
+wait_for 120 swept 80 || fail "what the killed mount left is not swept: $(ts 1 status --json | grep _swept)"
+wait_for 30 at_most $((before + 8)) || fail "$(used) MiB are used, $before before"
+cmp "$work/one" "$work/b/kept" || fail "a file that the killed mount had published"
+cmp "$work/one" "$work/b/replaced" || fail "the old version of the file that it was replacing"
+
+# The living are not touched, nor those that come after.
+cp "$work/two" "$work/b/mine" && cmp "$work/two" "$work/b/mine" || fail "a file of the other mount"
+start_mount a --seed "$(host 3)" "${fast[@]}"
+cmp "$work/one" "$work/a/kept" && cmp "$work/one" "$work/a/replaced" || fail "from a new mount"
+true
