@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # torture.sh [SECONDS [SEED [NODES]]]: nodes are killed, paused, stopped, cut off in both directions
 # or in one, parted from one other, killed all at once and started again; mounts are killed, paused
-# and cut off; one more node joins. All in an order that the seed draws, a minority of the nodes at a
+# and cut off; one more node joins, and later some node leaves the layout. All in an order that the seed draws, a minority of the nodes at a
 # time, while torture_load.py writes and reads; then nothing acknowledged is missing anywhere.
 # With three nodes and strict quorums every read is checked against what came before it; with five,
 # puts may be sloppy, and what counts is that nothing is lost.
@@ -82,7 +82,7 @@ trouble_mount() { # NAME
     esac
 }
 
-begin=$(now_ms) joined=0
+begin=$(now_ms) joined=0 left=0 leaver=0
 end=$((begin + seconds * 1000))
 while [ "$(now_ms)" -lt "$end" ]; do
     sleep "$((RANDOM % 2)).$((RANDOM % 9 + 1))"
@@ -91,6 +91,9 @@ while [ "$(now_ms)" -lt "$end" ]; do
         joined=1
         start_again $((nodes + 1))
         count_fault joined
+    elif [ $joined = 1 ] && [ $left = 0 ] && [ $(($(now_ms) - begin)) -gt $((seconds * 650)) ]; then
+        leaver=$((RANDOM % (nodes + 1) + 1)) # whoever is down does not answer: another one then
+        [ -z "${down[$leaver]:-}" ] && ts $leaver leave --no-wait && left=1 && count_fault left
     elif [ -n "${down[$i]:-}" ]; then
         bring_back "$i"
     elif [ $dice = 0 ] && [ ${#down[@]} = 0 ]; then
@@ -104,14 +107,17 @@ while [ "$(now_ms)" -lt "$end" ]; do
     fi
 done 2>>"$work/shell.log"
 for i in "${!down[@]}"; do bring_back "$i"; done
+[ $left = 1 ] || leaver=0
 for ((i = 1; i <= nodes + joined; i++)); do
-    wait_for 60 settled "$i" $((nodes + joined)) || fail "node $i is not well again"
+    wait_for 60 settled "$i" $((nodes + joined - left)) || fail "node $i is not well again"
 done
 touch "$work/stop"
 no_hints() { [ "$(ts "$1" status --json | json_number hints)" = 0 ]; }
 for ((i = 1; i <= nodes + joined; i++)); do
     wait_for 60 no_hints "$i" || fail "node $i keeps its hints: $(ts "$i" status --json)"
 done
+has_left() { ts "$1" status --json | grep -q '"place": "left"' && [ "$(ts "$1" status --json | json_number keys)" = 0 ]; }
+[ $left = 0 ] || wait_for 60 has_left $leaver || fail "node $leaver has not left: $(ts $leaver status --json)"
 touch "$work/quiet"
 wait "${pid_of[load]}" || fail "what was seen is wrong: torture.sh $seconds $seed $nodes"
 unset "pid_of[load]"
