@@ -65,12 +65,12 @@ static void get_seen(void *arg, int error, const struct seen *seen)
     struct node *node = getting->node;
     struct content *content = getting->content;
     if (node == getting->fs->root) {
+        /* Every path begins here. Where its own owners cannot be asked, what was known of it holds,
+         * or nothing below could be reached, whoever owns that. */
         if (error == 0)
             node_saw(node, seen);
-        if (error == 0 || error == -ENOENT) {
-            get_answer(getting);
-            return;
-        }
+        get_answer(getting);
+        return;
     }
     bool other = error == 0 && !op_equal(&seen->file, &node->seen.file);
     if (content && (error == -ENOENT || other)) { /* open, and unlinked or moved elsewhere */

@@ -106,6 +106,16 @@ static void no_quorum_fails_the_write_and_keeps_the_old(void **state)
     assert_int_equal(last.answer.error, -EIO);
 }
 
+/* Its owners are some nodes of all; those of what is below it may be there. */
+static void the_root_is_there_without_its_owners(void **state)
+{
+    (void)state;
+    store.get_fails = TOYSTORE_UNAVAILABLE;
+    fs_getattr(a, FS_ROOT, 0, keep, NULL);
+    assert_int_equal(ended(), 0);
+    assert_true(S_ISDIR(last.answer.attr.st_mode));
+}
+
 static void other_programs_hear_of_it_at_flush(void **state)
 {
     (void)state;
@@ -724,6 +734,7 @@ int main(void)
         TEST(a_redirection_never_shows_an_empty_file),
         TEST(an_empty_redirection_empties),
         TEST(no_quorum_fails_the_write_and_keeps_the_old),
+        TEST(the_root_is_there_without_its_owners),
         TEST(other_programs_hear_of_it_at_flush),
         TEST(creating_writing_and_closing_is_one_put),
         TEST(appends_at_once_are_all_there_once),
