@@ -66,7 +66,8 @@ void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uin
 #define COORD_PARTS(P)                                                                             \
     P(ask)                                                                                         \
     P(own)                                                                                         \
-    P(retry) P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(bury) P(client)
+    P(retry)                                                                                       \
+    P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(bury) P(client)
 #define PART(name)                                                                                 \
     void coord_##name##_init(struct coord *coord);                                                 \
     void coord_##name##_free_all(struct coord *coord);
