@@ -268,6 +268,36 @@ static void an_op_that_a_sloppy_put_has_read_is_not_applied_again(void **state)
     end(&f);
 }
 
+/* An earlier put of the op's own session stands beside the register as a sibling: the later one
+ * would stand for it, so it is applied only where it names or replaces it anyway. */
+static void a_sibling_of_its_own_session_must_be_named(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "the register");
+    struct sloppy sibling = {.version = {.op = op_of(1, 5), .kind = TOYSTORE_FILE}};
+    sibling.version.checksum = version_checksum(&sibling.version);
+    f.base.sloppy = &sibling;
+    f.base.sloppy_count = 1;
+    const struct op_id match[2] = {op_of(2, 1), op_of(1, 5)};
+    f.put.condition = TOYSTORE_IF_MATCH;
+    f.put.match = match;
+    f.put.match_count = 1;
+    assert_int_equal(say(&f), VERDICT_SESSION);
+    f.put.op.id = op_of(3, 10); /* of another session */
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    f.put.op.id = op_of(1, 10);
+    f.put.match_count = 2;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    f.put.condition = TOYSTORE_ALWAYS;
+    f.put.match_count = 0;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    f.put.change = TOYSTORE_TOUCH; /* is made of what stands there */
+    assert_int_equal(say(&f), VERDICT_SESSION);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_raw_put_does_not_replace_a_directory),
         cmocka_unit_test(touch_raises_times_and_needs_something_there),
         cmocka_unit_test(only_named_siblings_are_covered),
+        cmocka_unit_test(a_sibling_of_its_own_session_must_be_named),
         cmocka_unit_test(a_sloppy_op_does_not_replace_what_came_after_it),
         cmocka_unit_test(an_op_that_a_sloppy_put_has_read_is_not_applied_again),
     };
