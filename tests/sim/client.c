@@ -127,7 +127,7 @@ static void ask_node(struct sim *sim, struct sim_node *node, struct operation *o
 
 static void draw_condition(struct sim *sim, const struct client *client, struct operation *op)
 {
-    if (chance(sim, 450))
+    if (chance(sim, sim->plan.blind))
         return;
     if (chance(sim, 450)) {
         op->condition = TOYSTORE_IF_ABSENT;

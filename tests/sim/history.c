@@ -86,7 +86,7 @@ static bool covers_what_it_reads(const struct sim *sim, const struct operation *
 
 /* May `later` have replaced `put`? Of what had not ended when the put began, an unconditional one
  * may have, and one that names it. But a sloppy put that never was in the register is replaced only
- * by who names it, or by its session. */
+ * by who names it, or by its session: unconditionally, or at the same time under a later name. */
 static bool may_replace(struct sim *sim, const struct operation *put, const struct operation *later)
 {
     if (later == put || !changes(later) || later->key != put->key)
@@ -94,8 +94,9 @@ static bool may_replace(struct sim *sim, const struct operation *put, const stru
     if (later->outcome == OUTCOME_REFUSED || later->outcome == OUTCOME_NOTHING)
         return false;
     if (put->sloppy && !check_was_register(sim, &put->op))
-        return names(later, put->value) || same_session_later(put, later) ||
-               covers_what_it_reads(sim, later);
+        return names(later, put->value) || covers_what_it_reads(sim, later) ||
+               (same_session_later(put, later) &&
+                (later->condition == TOYSTORE_ALWAYS || later->began < put->ended));
     if (later->condition != TOYSTORE_ALWAYS && !names(later, put->value) &&
         !same_session_later(put, later))
         return false;

@@ -131,6 +131,7 @@ void plan_draw(struct sim *sim)
         draw_splits(sim, plan);
     plan->collect_min = chance(sim, 500) ? 1 : 0; /* drawn last: older seeds stay what they were */
     plan->deletes = 12;
+    plan->blind = 450;
     if (plan->collect_min != 0 && chance(sim, 400))
         draw_deletes(sim, plan);
     if (retired_drawn(sim))

@@ -119,6 +119,8 @@ static void siblings(struct sim *sim, struct plan *plan)
     plan->calls = (unsigned)draw(sim, 200, 500);
     plan->fault_every_us = draw(sim, 200, 1200) * MS;
     plan->weights[FAULT_SPLIT] = 20;
+    if (chance(sim, 500)) /* then each put goes on from what was read */
+        plan->blind = (unsigned)draw(sim, 0, 100);
     plan->weights[FAULT_PAUSE] = (unsigned)draw(sim, 0, 8);
     plan->weights[FAULT_KILL] = (unsigned)draw(sim, 0, 8);
     plan->weights[FAULT_ONE_WAY] = (unsigned)draw(sim, 0, 8);

@@ -80,6 +80,7 @@ struct plan {
     uint32_t probe_interval_ms, handoff_interval_ms;
     uint32_t collect_min; /* tombstones of a partition that are collected unasked */
     unsigned deletes;     /* operations in a hundred that delete */
+    unsigned blind;       /* puts in a thousand that name nothing */
     enum flavour flavour;
     unsigned zones;        /* storing members are spread over; 0: none is named */
     bool weighted;         /* storing members have different weights */
