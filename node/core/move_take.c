@@ -87,7 +87,10 @@ static void take_work(struct core *core, struct replica_work *work)
     if (unknown && hold->mode != HOLD_TAKE)
         suspect_get(hold, take->key)->unknown = true;
     const struct reg *own = &work->record.reg;
-    bool older = work->record.has_register && era_compare(own->ballot.era, hold->era) < 0;
+    /* Immutable keys have no ballot that could lose: what a newcomer alone has of them may be the
+     * only copy of what was acknowledged while too few owners could be reached. */
+    bool older = work->record.has_register && !key_is_immutable(work->key) &&
+                 era_compare(own->ballot.era, hold->era) < 0;
     if (hold->strict && older && !unknown &&
         (!theirs.has_register || ballot_compare(&theirs.reg.ballot, &own->ballot) < 0))
         suspect_add(hold, take, &own->ballot, &theirs);
