@@ -82,6 +82,10 @@ bool put_own_accept(struct core *core, struct coord_put *put, struct replica_wor
     record_merge(&work->arena, &old, &accepted, &work->record);
     work->entry.promised = put->ballot;
     work->entry.settled = put_alone(put);
+    if (BROKEN(core, settles_joint) && put->tally.electorate.layouts[0].n == 1)
+        work->entry.settled = true;
+    if (BROKEN(core, sloppy_dropped))
+        record_prune(&work->arena, &work->record);
     work->write = true;
     bool durable = put->durable && !BROKEN(core, durable_unsynced);
     work->durable = durable || key_is_durable(put->key);

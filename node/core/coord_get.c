@@ -124,7 +124,7 @@ static void check(struct core *core, struct coord_get *get)
     bool first = BROKEN(core, get_quorum) && tally->shown;
     if (first || electorate_has(electorate, tally->shown, QUORUM_READ)) {
         tally_merge(tally);
-        if (first || BROKEN(core, get_settles) || tally_chosen(tally)) {
+        if (first || BROKEN(core, get_settles) || coord_chosen(core, tally)) {
             bool held = electorate_has(electorate, tally_sloppy_held(tally), QUORUM_SHOW);
             if (held || open == 0 || get->hedged)
                 get_chosen(core, get);

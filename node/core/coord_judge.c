@@ -301,7 +301,9 @@ void judge(struct arena *arena, const struct record *base, const struct judge_pu
     if (!put->forgetful &&
         (remembered(base, put, ret) || replaced(base, put, ret) || overtaken(base, put, ret)))
         return;
-    if ((base->has_register && put->op.time_us <= floor_us) || era_compare(put->op.era, born) < 0) {
+    bool too_old =
+        (base->has_register && put->op.time_us <= floor_us) || era_compare(put->op.era, born) < 0;
+    if (too_old && !put->ageless) {
         ret->verdict = VERDICT_TOO_LATE;
         return;
     }

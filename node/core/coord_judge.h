@@ -20,6 +20,7 @@ struct judge_put {
     struct era era;       /* of the coordinator's view */
     struct era collected; /* what covers of an older era cover has left all disks (PROTOCOL 8) */
     bool forgetful;       /* a deliberately broken build: recent is not looked at */
+    bool ageless;         /* another: neither floor nor born is */
 };
 
 enum verdict {

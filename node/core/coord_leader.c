@@ -57,7 +57,7 @@ bool put_may_lead(struct core *core, const struct coord_put *put)
     if (key_led(core, put))
         return true;
     return lead_leads(core, put->partition, &ballot) &&
-           !lead_is_open(core, put->partition, put->key);
+           (!lead_is_open(core, put->partition, put->key) || BROKEN(core, leader_again));
 }
 
 /* ---- the own record ---- */
@@ -75,6 +75,12 @@ static bool leader_ballot(struct core *core, struct coord_put *put, const struct
         (ballot_compare(own, &led) <= 0 || same_leadership(own, &led))) {
         put->ballot = led;
         put->ballot.turn = (same_leadership(own, &led) ? own->turn : 0) + 1;
+        return true;
+    }
+    if (BROKEN(core, leader_again) && put->kind == TASK_PUT &&
+        lead_leads(core, put->partition, &led) && era_compare(own->era, led.era) == 0) {
+        put->ballot = led; /* over whatever came between, without asking */
+        put->ballot.counter = max_u64(own->counter, led.counter) + 1;
         return true;
     }
     if (put->kind == TASK_REACCEPT || !key || !same_leadership(own, &key->ballot) ||

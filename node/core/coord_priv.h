@@ -108,6 +108,18 @@ void coord_sloppy(struct core *core, const struct toystore_request *request,
 /* At an owner: reads all owners and stores the merge where it is missing; nobody waits. */
 void coord_get_repair(struct core *core, struct slice key);
 
+/* Is the base of what was shown chosen, by q owners of every live layout? */
+static inline bool coord_chosen(const struct core *core, struct tally *tally)
+{
+    unsigned layouts = tally->electorate.layout_count;
+    if (BROKEN(core, chosen_one_layout))
+        tally->electorate.layout_count = 1;
+    (void)core;
+    bool chosen = tally_chosen(tally);
+    tally->electorate.layout_count = layouts;
+    return chosen;
+}
+
 /* May a request go on without a majority? */
 static inline bool request_strict(const struct core *core, const struct toystore_request *request)
 {

@@ -134,7 +134,7 @@ static void judge_round(struct core *core, struct coord_put *put, bool chosen)
 static void prepared(struct core *core, struct coord_put *put)
 {
     tally_merge(&put->tally);
-    bool chosen = tally_chosen(&put->tally) || BROKEN(core, answer_unchosen);
+    bool chosen = coord_chosen(core, &put->tally) || BROKEN(core, answer_unchosen);
     if (put->own.sloppy_count > 0)
         record_merge(&put->tally.arena, &put->tally.base, &put->own, &put->tally.base);
     if (put->kind == TASK_PUT) {

@@ -294,6 +294,8 @@ static enum toystore_status make_sibling(struct core *core, struct coord_sloppy 
     if (judge_own_sibling(&put->base, &words))
         return TOYSTORE_RETIRED;
     cover_read(put, &sloppy);
+    for (size_t i = 0; BROKEN(core, covers_unseen) && i < sloppy.version.cover_count; i++)
+        sloppy.version.covers[i].sequence++;
     pack_sibling(put, &sloppy);
     return TOYSTORE_OK;
 }

@@ -109,6 +109,8 @@ static void send_answered(struct core *core, uint64_t handle, uint64_t index,
     struct transfer_reply reply;
     enum toystore_status status = send_result(answer, &reply);
     pace_took(&send->owner->pace, core->now_us, core->now_us - send->sent_us, HINT_WINDOW);
+    if (BROKEN(core, hint_early))
+        status = TOYSTORE_OK;
     switch (status) {
     case TOYSTORE_OK:
         acknowledged(core, send);
@@ -213,7 +215,7 @@ static void read_done(struct core *core, struct replica_work *work)
         return;
     }
     view_electorate_key(core, work->key, 0, 0, &electorate);
-    bool own = electorate_index(&electorate, core->id) >= 0;
+    bool own = electorate_index(&electorate, core->id) >= 0 || BROKEN(core, store_from_anyone);
     bool theirs = electorate_index(&electorate, owner->id) >= 0;
     if (work->status != 0 || work->damaged) {
         if (work->damaged && !own) { /* and it will not be mended: this node owns it no more */

@@ -123,7 +123,10 @@ void lead_view_changed(struct core *core)
         return;
     for (uint32_t i = 0; i < lead->partition_count; i++) {
         struct view view = view_of(core, i);
-        if (lead->led[i].state != LED_NOT &&
+        if (BROKEN(core, lead_over_view) && lead->led[i].state == LED_LEADS) {
+            lead->led[i].ballot.era = view_era(view);
+            view_partition(core, i)->promised = lead->led[i].ballot;
+        } else if (lead->led[i].state != LED_NOT &&
             (view.oldest != view.newest ||
              era_compare(lead->led[i].ballot.era, view_era(view)) != 0))
             led_drop(core, i);

@@ -134,7 +134,7 @@ static void compare_begin(struct core *core, struct led *led)
 {
     uint32_t partition = led_number(core, led);
     struct hash128 root = tree_root(core, partition);
-    for (unsigned i = 0; i < led->peer_count; i++) {
+    for (unsigned i = 0; i < led->peer_count && !BROKEN(core, lead_uncompared); i++) {
         if (memcmp(&root, &led->peers[i].root, sizeof root) == 0)
             continue;
         led->syncs[i] = sync_start(core, partition, led->peers[i].id, 0, differs, compared,

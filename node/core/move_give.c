@@ -174,9 +174,10 @@ static void key_read(struct core *core, struct replica_work *work)
         return;
     }
     struct record ours = work->record;
-    ours.has_register = false;
+    if (!BROKEN(core, store_from_anyone))
+        ours.has_register = false;
     record_merge(&work->arena, &ours, &theirs, &both);
-    if (work->damaged || ours.sloppy_count == 0 || record_equal(&both, &theirs)) {
+    if (work->damaged || (ours.sloppy_count == 0 && !ours.has_register) || record_equal(&both, &theirs)) {
         key_compared(core, item, true);
         return;
     }

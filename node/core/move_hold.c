@@ -27,6 +27,8 @@ static void choose_electorate(struct core *core, struct hold *hold)
     if (oldest != newest) {
         electorate_init(&hold->electorate, oldest, newest, partition, 0, 0);
         hold->layouts_wanted = raised ? 3 : 1;
+        if (BROKEN(core, hold_from_own) && raised)
+            hold->layouts_wanted = 2;
         return;
     }
     const struct layout *before = view_layout(core, newest->number - 1);
@@ -212,7 +214,8 @@ static void hold_begin(struct core *core, uint32_t partition, enum hold_mode mod
     else
         view_electorate(core, partition, 0, 0, &hold->electorate);
     int self = electorate_index(&hold->electorate, core->id);
-    bool stays = owned_all_along(core, hold, view_partition(core, partition)->held);
+    bool stays = owned_all_along(core, hold, view_partition(core, partition)->held) ||
+                 BROKEN(core, old_data);
     hold->strict = mode == HOLD_RECOVER || (mode == HOLD_TAKE && !stays);
     if (self >= 0 && mode == HOLD_TAKE && !hold->strict)
         hold->taken |= (uint32_t)1 << self;

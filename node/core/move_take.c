@@ -119,11 +119,13 @@ static void take_done(struct core *core, struct replica_work *work)
 {
     struct take *take = pool_get(&core->move->takes, work->handle);
     struct hold *hold = pool_get(&core->move->holds, take->hold);
-    if (hold && take->status == TOYSTORE_REFUSED) {
+    if (hold && take->status == TOYSTORE_REFUSED && !BROKEN(core, move_drops)) {
         coord_settle(core, take->key, take_settled, take->self, 0);
         return;
     }
-    if (hold && (work->status != 0 || take->status != TOYSTORE_OK)) {
+    bool taken = take->status == TOYSTORE_OK ||
+                 (take->status == TOYSTORE_REFUSED && BROKEN(core, move_drops));
+    if (hold && (work->status != 0 || !taken)) {
         core_log(core, LOG_WARNING, "partition %u: a record could not be taken (%d, %d)",
                  hold->partition, work->status, (int)take->status);
         hold->failed = true;

@@ -65,7 +65,7 @@ bool replica_from_owner(struct core *core, struct slice key, node_id from)
 {
     struct electorate electorate;
     view_electorate_key(core, key, 0, 0, &electorate);
-    return electorate_index(&electorate, from) >= 0;
+    return electorate_index(&electorate, from) >= 0 || BROKEN(core, store_from_anyone);
 }
 
 struct replica_request *replica_request_new(struct core *core, const struct rpc_request *request)
@@ -105,7 +105,9 @@ static bool sole_owner(const struct electorate *electorate)
 static enum replica_accept decides(const struct core *core, const struct electorate *electorate,
                                    const struct ballot *ballot)
 {
-    if (electorate->layout_count != 1 || electorate_index(electorate, ballot->node) < 0)
+    if (electorate->layout_count != 1 && !BROKEN(core, settles_joint))
+        return ACCEPT_ONE_OF_MANY;
+    if (electorate_index(electorate, ballot->node) < 0)
         return ACCEPT_ONE_OF_MANY;
     unsigned n = electorate->layouts[0].n;
     return n == 1 || (n == 2 && ballot->node != core->id) ? ACCEPT_DECIDES : ACCEPT_ONE_OF_MANY;
@@ -163,6 +165,8 @@ static enum toystore_status work_put(struct core *core, struct replica_request *
                             decides(core, &electorate, &incoming.reg.ballot));
     if (BROKEN(core, settled_kept))
         work->entry.settled = true;
+    if (BROKEN(core, sloppy_dropped))
+        record_prune(&work->arena, &work->record);
     if (plain && work->write)
         replica_op_of(work)->encoded = put->record;
     return status;

@@ -62,6 +62,14 @@ static enum toystore_status tree_standing(struct core *core, uint32_t partition,
     return view_partition(core, partition)->mute ? TOYSTORE_MUTE : TOYSTORE_OK;
 }
 
+static enum admit tree_admit(struct core *core, const struct rpc_request *request,
+                             uint32_t partition, const struct view *view)
+{
+    if (BROKEN(core, give_unnoted))
+        return ADMIT_OK;
+    return view_admit(core, partition, view, request);
+}
+
 static bool tree_gives(enum toystore_status status, uint32_t purpose)
 {
     return status == TOYSTORE_OK || (status == TOYSTORE_MUTE && purpose == TREE_TAKE);
@@ -142,7 +150,7 @@ static void serve_tree(struct core *core, const struct rpc_request *request)
         rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed request for a hash tree");
         return;
     }
-    enum admit admit = view_admit(core, tree.partition, &tree.view, request);
+    enum admit admit = tree_admit(core, request, tree.partition, &tree.view);
     if (admit == ADMIT_PARKED)
         return;
     enum toystore_status status =
@@ -238,7 +246,7 @@ static void serve_fetch(struct core *core, const struct rpc_request *request)
         rpc_fail(core, &request->origin, TOYSTORE_INVALID, "malformed fetch");
         return;
     }
-    enum admit admit = view_admit(core, fetch.partition, &fetch.view, request);
+    enum admit admit = tree_admit(core, request, fetch.partition, &fetch.view);
     if (admit == ADMIT_PARKED)
         return;
     enum toystore_status status =

@@ -65,12 +65,29 @@ static void check_version(struct sim *sim, const struct version *version)
                  (unsigned long long)op.sequence);
 }
 
+/* Covers are exact: what a version claims to have replaced has stood somewhere. */
+static void check_covers(struct sim *sim, const struct version *version)
+{
+    for (size_t i = 0; i < version->cover_count; i++) {
+        struct op_id id = {version->covers[i].session, version->covers[i].sequence};
+        struct toystore_op op = op_to_public(id);
+        if (map_get(&sim->checks->versions, slice_of(&op, sizeof op)) == NULL)
+            sim_fail(sim, "op %02x/%llu covers %02x/%llu, which nobody has seen",
+                     version->op.session.bytes[0], (unsigned long long)version->op.sequence,
+                     op.session[0], (unsigned long long)op.sequence);
+    }
+}
+
 static void note_record(struct sim *sim, struct slice key, const struct record *record)
 {
     if (record->has_register && record->reg.version.op.sequence != 0)
         check_version(sim, &record->reg.version);
     for (size_t i = 0; i < record->sloppy_count; i++)
         check_version(sim, &record->sloppy[i].version);
+    if (record->has_register)
+        check_covers(sim, &record->reg.version);
+    for (size_t i = 0; i < record->sloppy_count; i++)
+        check_covers(sim, &record->sloppy[i].version);
     if (sim->plan.strict)
         return;
     if (record->has_register)

@@ -267,6 +267,7 @@ bool check_has_left(const struct sim_node *node);
 struct checks *checks_new(void);
 void checks_free(struct checks *checks);
 void check_write(struct sim *sim, const struct batch *batch); /* before it is made */
+void check_hints(struct sim *sim, const struct sim_node *node, const struct batch *batch);
 /* What any disk has had at any time: */
 bool check_was_register(const struct sim *sim, const struct toystore_op *op);
 bool check_was_sibling(const struct sim *sim, const struct toystore_op *op);

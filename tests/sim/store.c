@@ -59,6 +59,7 @@ static void run_commit(struct sim *sim, struct sim_node *node, struct action *ac
         event.status = -ENOSPC;
     else {
         check_write(sim, &action->batch);
+        check_hints(sim, node, &action->batch);
         retired_write(sim, node, &action->batch);
         disk_write(&node->disk, &action->batch);
     }
