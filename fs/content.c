@@ -228,7 +228,6 @@ void content_load(struct content *content, const struct seen *seen,
     content->extra = blob_ref(seen->extra);
     blob_unref(&content->equal);
     content->equal = blob_ref(seen->equal);
-    content->conflict_own = seen->conflict_own;
     if (!content->reference) {
         take_inline(content, blob_slice(seen->value));
         loaded(content, 0);
@@ -255,8 +254,7 @@ void content_load_record(struct content *content, const struct toystore_version 
                         .file = content->file,
                         .value = blob_copy(slice_from(version->value)),
                         .extra = blob_ref(content->extra),
-                        .equal = blob_ref(content->equal),
-                        .conflict_own = content->conflict_own};
+                        .equal = blob_ref(content->equal)};
     seen.attributes.mode = content->base.attributes.mode;
     seen_take_record(&seen, version);
     content_load(content, &seen, done, arg);

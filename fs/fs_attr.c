@@ -259,8 +259,6 @@ static void put_other(struct setting *setting, const struct seen *seen)
         .value = bytes_of(blob_slice(setting->seen.value)),
         .extra = bytes_of(blob_slice(setting->seen.extra)),
     };
-    if (setting->seen.conflict_own)
-        fs_keep_siblings(fs, &request);
     fs_submit(fs, &request, other_put, setting);
 }
 

@@ -198,8 +198,6 @@ static void bury(struct burying *burying)
                                        .match_count = match.count,
                                        .change = TOYSTORE_DELETE,
                                        .extra = bytes_of(blob_slice(burying->seen.extra))};
-    if (burying->seen.conflict_own)
-        fs_keep_siblings(burying->fs, &request);
     fs_submit(burying->fs, &request, buried, burying);
 }
 

@@ -47,7 +47,6 @@ struct seen {
     struct blob *extra; /* the name's moves */
     struct blob *equal; /* ops of siblings that say the same (siblings.h) */
     bool conflict;      /* there are siblings that say something else */
-    bool conflict_own;  /* among them one of this process */
     bool sibling;       /* asked for by a sibling's name: to be read, removed, moved, not changed */
 };
 
@@ -106,7 +105,6 @@ struct content {
     struct toystore_op file, name_op, record_op, made_from;
     struct blob *extra;  /* moves of the name */
     struct blob *equal;  /* as in seen */
-    bool conflict_own;   /* likewise */
     struct blob **names; /* of the file record */
     size_t name_count;
     struct page_name *pages;
@@ -173,10 +171,6 @@ int error_of(const struct toystore_result *result); /* OK: 0, else a negative er
 int64_t fs_wall_ns(struct fs *fs);
 void fs_log(struct fs *fs, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* Siblings are to stay that this process has made: a session's later put replaces its earlier ones,
- * so this one is made under a session of its own. Never sloppily: nobody remembers that session. */
-void fs_keep_siblings(struct fs *fs, struct toystore_request *request);
 
 /* ---- look.c: what stands under a name ---- */
 typedef void look_done_fn(void *arg, int error, const struct seen *seen);

@@ -160,8 +160,6 @@ static void bury_source(struct renaming *renaming)
                                        .exclusive = true,
                                        .change = TOYSTORE_DELETE,
                                        .extra = bytes_of(blob_slice(moves))};
-    if (source->conflict_own)
-        fs_keep_siblings(renaming->fs, &request);
     fs_submit(renaming->fs, &request, buried, renaming);
     blob_unref(&moves);
 }
@@ -214,8 +212,6 @@ static void put_link(struct renaming *renaming)
         request.value = bytes_of(blob_slice(source->value));
     request.attributes.file = source->file;
     request.attributes.ctime_ns = fs_wall_ns(fs);
-    if (renaming->target.conflict_own)
-        fs_keep_siblings(fs, &request);
     fs_submit(fs, &request, linked, renaming);
 }
 

@@ -74,19 +74,6 @@ static void got_record(void *arg, const struct toystore_result *result)
     end(looking, 0);
 }
 
-static void note_conflict(struct looking *looking, const struct toystore_result *result,
-                          size_t index)
-{
-    struct store_face *face = &looking->fs->face;
-    const struct toystore_op *op = &result->versions[index].op;
-    if (!sibling_differs(result, index))
-        return;
-    struct toystore_op own = face->op_new(face->arg);
-    looking->seen.conflict = true;
-    if (memcmp(own.session, op->session, sizeof own.session) == 0)
-        looking->seen.conflict_own = true;
-}
-
 /* A directory is one, whoever has changed it: what is latest of each holds. */
 static void merge_directories(struct toystore_attributes *merged,
                               const struct toystore_result *result)
@@ -182,7 +169,7 @@ static void got_name(void *arg, const struct toystore_result *result)
     }
     seen->equal = siblings_equal(result);
     for (size_t i = 1; i < result->version_count; i++)
-        note_conflict(looking, result, i);
+        seen->conflict = seen->conflict || sibling_differs(result, i);
     struct toystore_version shown = result->versions[0];
     if (shown.kind == TOYSTORE_DIRECTORY)
         merge_directories(&shown.attributes, result);

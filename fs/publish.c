@@ -132,8 +132,6 @@ void publication_put_name(struct publication *publication, enum toystore_kind ki
     };
     request.attributes.file = content->file;
     publication->kind = kind;
-    if (content->conflict_own)
-        fs_keep_siblings(fs, &request);
     fs_submit(fs, &request, name_put, publication);
 }
 

@@ -106,7 +106,6 @@ static void got_versions(void *arg, const struct toystore_result *result)
         request.attributes = stays->attributes;
         request.value = stays->value;
     }
-    fs_keep_siblings(resolving->fs, &request); /* those that are not named */
     fs_submit(resolving->fs, &request, put_done, resolving);
 }
 

@@ -4,8 +4,6 @@
  * Enters from every request of the file layer; leaves to the store_face. */
 #include "fs_priv.h"
 
-#include "base/hash.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,21 +166,6 @@ int error_of(const struct toystore_result *result)
     default:
         return -EIO;
     }
-}
-
-void fs_keep_siblings(struct fs *fs, struct toystore_request *request)
-{
-    struct {
-        struct toystore_op op;
-        uint64_t salt;
-    } from = {.op = fs->face.op_new(fs->face.arg)}; /* given to nobody else, ever */
-    uint64_t first = hash64(slice_of(&from, sizeof from));
-    from.salt = 1;
-    uint64_t second = hash64(slice_of(&from, sizeof from));
-    memcpy(request->op.session, &first, 8);
-    memcpy(request->op.session + 8, &second, 4);
-    request->op.sequence = 1;
-    request->exclusive = true;
 }
 
 int64_t fs_wall_ns(struct fs *fs)
