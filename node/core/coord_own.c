@@ -134,10 +134,11 @@ void own_remember(struct core *core, struct slice name, const struct op *op, str
 
 /* ---- showing ---- */
 
+/* A copy: it may be forgotten while the base is still in use. */
 static void merge_put(struct arena *arena, const struct own_put *put, struct record *base)
 {
     struct record record;
-    if (record_decode(arena, blob_slice(put->record), &record) == 0)
+    if (record_decode(arena, arena_copy(arena, blob_slice(put->record)), &record) == 0)
         record_merge(arena, base, &record, base);
 }
 
