@@ -44,9 +44,11 @@ static void check_node(struct sim *sim, const struct sim_node *node)
     free(damaged);
 }
 
+/* The tree follows when a commit is asked for: one that is on its way is not on the disk yet. */
 void check_trees(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->node_count; i++)
-        if (sim->nodes[i].state == NODE_UP && sim->nodes[i].storing)
+        if (sim->nodes[i].state == NODE_UP && sim->nodes[i].storing &&
+            sim->nodes[i].disk_free_at <= sim->now_us)
             check_node(sim, &sim->nodes[i]);
 }
