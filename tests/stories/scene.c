@@ -59,8 +59,8 @@ static void rank_nodes(struct scene *scene)
 {
     struct core *core = scene->sim.nodes[0].core;
     node_id ranked[NODES_MAX];
-    size_t count =
-        layout_rank(view_newest(core), view_partition_of(core, scene->key), ranked, NODES_MAX);
+    scene->partition = view_partition_of(core, scene->key);
+    size_t count = layout_rank(view_newest(core), scene->partition, ranked, NODES_MAX);
     for (unsigned r = 0; r < count; r++)
         for (unsigned i = 0; i < scene->sim.node_count; i++)
             if (core_id(scene->sim.nodes[i].core) == ranked[r])
@@ -154,6 +154,14 @@ void scene_ask_get(struct scene *scene, unsigned rank, unsigned how)
     ask_request(scene, rank, &request, how);
 }
 
+void scene_ask_delete(struct scene *scene, unsigned rank)
+{
+    struct toystore_request request = {
+        .type = TOYSTORE_PUT, .change = TOYSTORE_DELETE, .deadline_ms = 3000};
+    scene_line(scene, "client => %c: delete", 'A' + (char)rank);
+    ask_request(scene, rank, &request, SCENE_ALWAYS);
+}
+
 static void until_answered(struct scene *scene)
 {
     uint64_t end = scene->sim.now_us + 30 * SECOND;
@@ -167,6 +175,12 @@ static void until_answered(struct scene *scene)
 void scene_put(struct scene *scene, unsigned rank, const char *value, unsigned how)
 {
     scene_ask_put(scene, rank, value, how);
+    until_answered(scene);
+}
+
+void scene_delete(struct scene *scene, unsigned rank)
+{
+    scene_ask_delete(scene, rank);
     until_answered(scene);
 }
 
@@ -224,4 +238,14 @@ void scene_damage(struct scene *scene, unsigned rank)
     struct disk *disk = &node_at(scene, rank)->disk;
     scene_say(scene, "a bit of the copy at %c turns", 'A' + (char)rank);
     disk_damage(disk, TOYSTORE_RECORDS, disk_find(disk, TOYSTORE_RECORDS, scene->key), 30);
+}
+
+void scene_collect(struct scene *scene)
+{
+    scene_say(scene, "tombstones are to be collected");
+    for (unsigned i = 0; i < scene->sim.node_count; i++) {
+        scene->sim.nodes[i].config.collect_min = 1;
+        if (scene->sim.nodes[i].core != NULL)
+            scene->sim.nodes[i].core->config.collect_min = 1;
+    }
 }

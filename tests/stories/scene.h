@@ -24,6 +24,7 @@ struct scene {
     unsigned ranked[NODES_MAX]; /* nodes by rank */
     node_id ids[NODES_MAX];     /* of them */
     unsigned count;
+    uint32_t partition; /* of the key */
     bool recording;
     struct buf trace;
     unsigned open; /* calls */
@@ -46,9 +47,11 @@ enum { SCENE_ALWAYS = 0, SCENE_IF_ABSENT = 1, SCENE_IF_MATCH = 2, SCENE_STRICT =
 /* Asked of the node of that rank; the story goes on at once. */
 void scene_ask_put(struct scene *scene, unsigned rank, const char *value, unsigned how);
 void scene_ask_get(struct scene *scene, unsigned rank, unsigned how);
+void scene_ask_delete(struct scene *scene, unsigned rank);
 /* The same, until everything has been answered and what follows behind the answers is done. */
 void scene_put(struct scene *scene, unsigned rank, const char *value, unsigned how);
 void scene_get(struct scene *scene, unsigned rank, unsigned how);
+void scene_delete(struct scene *scene, unsigned rank);
 void scene_rest(struct scene *scene, unsigned ms);
 
 void scene_kill(struct scene *scene, unsigned rank);
@@ -57,9 +60,18 @@ void scene_start(struct scene *scene, unsigned rank);
 void scene_cut(struct scene *scene, unsigned rank, unsigned other);
 void scene_heal(struct scene *scene);
 void scene_damage(struct scene *scene, unsigned rank);
+/* From now on tombstones are collected as soon as it can be. */
+void scene_collect(struct scene *scene);
 
 /* scene_trace.c */
 char scene_name(const struct scene *scene, unsigned node);
 void scene_line(struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* scene_era.c; false: it is not about the partition of the key */
+struct frame;
+bool era_request_words(const struct scene *scene, const struct frame *frame, char *text,
+                       size_t size);
+bool era_answer_words(const struct scene *scene, unsigned method, const struct frame *frame,
+                      char *text, size_t size);
 
 #endif

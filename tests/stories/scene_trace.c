@@ -136,7 +136,7 @@ static bool request_words(struct scene *scene, const struct frame *frame, char *
         snprintf(text, size, "Forward");
         return about_key(scene, frame, 2);
     default:
-        return false;
+        return era_request_words(scene, frame, text, size);
     }
 }
 
@@ -148,7 +148,8 @@ static const char *answer_word(unsigned method, enum toystore_status status)
     return method == METHOD_PUT ? "ACCEPTED" : method == METHOD_PREPARE ? "PROMISE" : "OK";
 }
 
-static void answer_words(unsigned method, const struct frame *frame, char *text, size_t size)
+static void answer_words(const struct scene *scene, unsigned method, const struct frame *frame,
+                         char *text, size_t size)
 {
     struct replica_reply reply;
     struct transfer_reply transfer;
@@ -158,6 +159,8 @@ static void answer_words(unsigned method, const struct frame *frame, char *text,
         snprintf(text, size, "%s", toystore_status_word(frame->error_status));
         return;
     }
+    if (era_answer_words(scene, method, frame, text, size))
+        return;
     if (method == METHOD_TRANSFER && transfer_reply_decode(frame->result, &transfer)) {
         cursor = cursor_of(transfer.results.items);
         status = transfer.status;
@@ -210,7 +213,7 @@ static void told_answer(struct scene *scene, const struct sim_node *node,
             continue;
         char text[500];
         pending->live = false;
-        answer_words(pending->method, frame, text, sizeof text);
+        answer_words(scene, pending->method, frame, text, sizeof text);
         scene_line(scene, "%c -> %c:   %s", scene_name(scene, node->index),
                    scene_name(scene, peer->index), text);
     }

@@ -34,6 +34,26 @@ static void one_of_three_is_away(struct scene *scene)
     scene_get(scene, C, SCENE_ALWAYS);
 }
 
+/* PROTOCOL 6 and 8: a delete is a put of a tombstone: the owner that was away is told, and what it
+ * still has does not bring the key back. The tombstone goes when all have it, and not before. */
+static void a_delete_with_one_replica_away(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_kill(scene, C);
+    scene_rest(scene, 5000);
+    scene_delete(scene, A);
+    scene_get(scene, B, SCENE_ALWAYS);
+    scene_collect(scene);
+    scene_rest(scene, 5000);
+    scene_say(scene, "but not while C is away: it still has \"one\"");
+    scene_start(scene, C);
+    scene_rest(scene, 200);
+    scene_get(scene, C, SCENE_ALWAYS);
+    scene_rest(scene, 5000);
+    scene_get(scene, C, SCENE_ALWAYS);
+}
+
 /* PROTOCOL 4: the leader is gone: the next owner puts by two rounds, then leads itself. */
 static void the_leader_is_away(struct scene *scene)
 {
@@ -115,6 +135,7 @@ const struct story stories[] = {
     {"put_led", put_led},
     {"if_absent_has_one_winner", if_absent_has_one_winner},
     {"one_of_three_is_away", one_of_three_is_away},
+    {"a_delete_with_one_replica_away", a_delete_with_one_replica_away},
     {"the_leader_is_away", the_leader_is_away},
     {"two_of_three_are_away", two_of_three_are_away},
     {"a_sloppy_put_finds_its_owners", a_sloppy_put_finds_its_owners},
