@@ -220,11 +220,20 @@ void scene_start(struct scene *scene, unsigned rank)
     node_start(&scene->sim, node_at(scene, rank));
 }
 
-void scene_cut(struct scene *scene, unsigned rank, unsigned other)
+static void cut(struct scene *scene, unsigned rank, unsigned other)
 {
-    scene_say(scene, "nothing goes between %c and %c", 'A' + (char)rank, 'A' + (char)other);
     net_block(&scene->sim, scene->ranked[rank], scene->ranked[other], true);
     net_block(&scene->sim, scene->ranked[other], scene->ranked[rank], true);
+}
+
+void scene_split(struct scene *scene, unsigned count)
+{
+    static const char names[] = "ABCDEFGHIJ";
+    scene_say(scene, "the network splits: %.*s | %.*s", (int)count, names,
+              (int)(scene->count - count), names + count);
+    for (unsigned r = 0; r < count; r++)
+        for (unsigned other = count; other < scene->count; other++)
+            cut(scene, r, other);
 }
 
 void scene_heal(struct scene *scene)

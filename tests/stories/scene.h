@@ -57,7 +57,8 @@ void scene_rest(struct scene *scene, unsigned ms);
 void scene_kill(struct scene *scene, unsigned rank);
 void scene_power(struct scene *scene, unsigned rank);
 void scene_start(struct scene *scene, unsigned rank);
-void scene_cut(struct scene *scene, unsigned rank, unsigned other);
+/* Nothing goes between the first `count` by rank and the others. */
+void scene_split(struct scene *scene, unsigned count);
 void scene_heal(struct scene *scene);
 void scene_damage(struct scene *scene, unsigned rank);
 /* From now on tombstones are collected as soon as it can be. */

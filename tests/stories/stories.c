@@ -106,6 +106,27 @@ static void a_sloppy_put_finds_its_owners(struct scene *scene)
     scene_get(scene, C, SCENE_STRICT);
 }
 
+/* PROTOCOL 2 and 6: a split has an owner on either side, both sides go on, and neither put has seen
+ * the other: afterwards everybody shows both, until a put names them. */
+static void both_sides_of_a_split_put(struct scene *scene)
+{
+    scene_begin(scene, 5, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_split(scene, 2);
+    scene_rest(scene, 5000);
+    scene_put(scene, A, "left", SCENE_ALWAYS);
+    scene_put(scene, E, "right", SCENE_ALWAYS);
+    scene_get(scene, B, SCENE_ALWAYS);
+    scene_get(scene, D, SCENE_ALWAYS);
+    scene_heal(scene);
+    scene_rest(scene, 6000);
+    scene_get(scene, A, SCENE_STRICT);
+    scene_get(scene, C, SCENE_STRICT);
+    scene_get(scene, E, SCENE_STRICT);
+    scene_put(scene, B, "both", SCENE_IF_MATCH);
+    scene_get(scene, E, SCENE_STRICT);
+}
+
 /* PROTOCOL 7 Forgetting, for one key: a damaged copy is unknown, and is taken from the others. */
 static void a_damaged_copy_is_taken_from_others(struct scene *scene)
 {
@@ -139,6 +160,7 @@ const struct story stories[] = {
     {"the_leader_is_away", the_leader_is_away},
     {"two_of_three_are_away", two_of_three_are_away},
     {"a_sloppy_put_finds_its_owners", a_sloppy_put_finds_its_owners},
+    {"both_sides_of_a_split_put", both_sides_of_a_split_put},
     {"a_damaged_copy_is_taken_from_others", a_damaged_copy_is_taken_from_others},
     {"a_machine_lost_power", a_machine_lost_power},
     {NULL, NULL},
