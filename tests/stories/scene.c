@@ -59,6 +59,7 @@ static void rank_nodes(struct scene *scene)
 {
     struct core *core = scene->sim.nodes[0].core;
     node_id ranked[NODES_MAX];
+    scene->layout = view_newest(core)->number;
     scene->partition = view_partition_of(core, scene->key);
     size_t count = layout_rank(view_newest(core), scene->partition, ranked, NODES_MAX);
     for (unsigned r = 0; r < count; r++)
@@ -218,6 +219,33 @@ void scene_start(struct scene *scene, unsigned rank)
 {
     scene_say(scene, "%c starts again", 'A' + (char)rank);
     node_start(&scene->sim, node_at(scene, rank));
+}
+
+void scene_join(struct scene *scene)
+{
+    struct sim *sim = &scene->sim;
+    unsigned index = sim->node_count++;
+    scene_say(scene, "%c joins", 'A' + (char)scene->count);
+    scene->ranked[scene->count++] = index;
+    node_init(sim, index, true, 0);
+    node_start(sim, &sim->nodes[index]);
+}
+
+static unsigned live_layouts(const struct core *core)
+{
+    return view_oldest(core) == view_newest(core) ? 1 : 2;
+}
+
+void scene_until_layouts(struct scene *scene, unsigned rank, unsigned live)
+{
+    uint64_t end = scene->sim.now_us + 60 * SECOND;
+    while (live_layouts(node_at(scene, rank)->core) != live) {
+        if (scene->sim.now_us > end)
+            sim_fail(&scene->sim, "%u live layouts do not come", live);
+        sim_loop_until(&scene->sim, scene->sim.now_us + 10);
+    }
+    for (unsigned r = 0; r < scene->count; r++)
+        scene->ids[r] = core_id(node_at(scene, r)->core);
 }
 
 static void cut(struct scene *scene, unsigned rank, unsigned other)

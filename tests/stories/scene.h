@@ -24,7 +24,9 @@ struct scene {
     unsigned ranked[NODES_MAX]; /* nodes by rank */
     node_id ids[NODES_MAX];     /* of them */
     unsigned count;
-    uint32_t partition; /* of the key */
+    uint32_t partition;       /* of the key */
+    uint32_t layout;          /* the only live one when the story begins */
+    uint32_t held[NODES_MAX]; /* by node: the layout in which it last took that */
     bool recording;
     struct buf trace;
     unsigned open; /* calls */
@@ -57,6 +59,10 @@ void scene_rest(struct scene *scene, unsigned ms);
 void scene_kill(struct scene *scene, unsigned rank);
 void scene_power(struct scene *scene, unsigned rank);
 void scene_start(struct scene *scene, unsigned rank);
+/* One more storing member, named behind the others. */
+void scene_join(struct scene *scene);
+/* Until that node knows so many live layouts: 2 while something moves, else 1. */
+void scene_until_layouts(struct scene *scene, unsigned rank, unsigned live);
 /* Nothing goes between the first `count` by rank and the others. */
 void scene_split(struct scene *scene, unsigned count);
 void scene_heal(struct scene *scene);
@@ -74,5 +80,8 @@ bool era_request_words(const struct scene *scene, const struct frame *frame, cha
                        size_t size);
 bool era_answer_words(const struct scene *scene, unsigned method, const struct frame *frame,
                       char *text, size_t size);
+/* What a commit says of layouts, and of the partition. */
+struct batch_write;
+void era_told_commit(struct scene *scene, unsigned node, const struct batch_write *write);
 
 #endif

@@ -241,7 +241,7 @@ static void told_send(struct scene *scene, const struct sim_node *node, const st
 static void told_record(struct scene *scene, char name, const struct batch_write *write)
 {
     struct entry entry;
-    char words[300];
+    char words[300], layout[40] = "";
     if (!slice_equal(blob_slice(write->key), scene->key))
         return;
     if (write->remove) {
@@ -251,10 +251,12 @@ static void told_record(struct scene *scene, char name, const struct batch_write
     if (entry_decode(blob_slice(write->value), &entry) != 0)
         return;
     record_words(scene, entry.record, words, sizeof words);
-    scene_line(scene, "%c commits %s%s, promised %llu.%c.%llu", name,
+    if (entry.promised.era.layout > scene->layout) /* counters begin anew in each era */
+        snprintf(layout, sizeof layout, " in layout %u", entry.promised.era.layout);
+    scene_line(scene, "%c commits %s%s, promised %llu.%c.%llu%s", name,
                words[0] ? words : "no record", entry.settled ? ", settled" : "",
                (unsigned long long)entry.promised.counter, name_of_id(scene, entry.promised.node),
-               (unsigned long long)entry.promised.turn);
+               (unsigned long long)entry.promised.turn, layout);
 }
 
 static void told_hint(struct scene *scene, char name, const struct batch_write *write)
@@ -276,6 +278,8 @@ static void told_commit(struct scene *scene, const struct sim_node *node,
             told_record(scene, name, write);
         else if (write->space == TOYSTORE_HINTS)
             told_hint(scene, name, write);
+        else if (write->space == TOYSTORE_META)
+            era_told_commit(scene, node->index, write);
     }
 }
 

@@ -127,6 +127,25 @@ static void both_sides_of_a_split_put(struct scene *scene)
     scene_get(scene, E, SCENE_STRICT);
 }
 
+/* PROTOCOL 7: D comes, C need not own "k" any more, and a client goes on putting. With two layouts
+ * live nobody leads the partition: a put takes two rounds and a quorum of the owners of each (who
+ * has run them leads that one key). The owners of the new layout, A and B too, take what there is
+ * from those of the old one; once they hold it the new one is alone, and C gives up. */
+static void a_join_under_load(struct scene *scene)
+{
+    scene_begin(scene, 3, 3, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_join(scene);
+    scene_until_layouts(scene, A, 2);
+    scene_ask_put(scene, A, "two", SCENE_ALWAYS);
+    scene_ask_put(scene, A, "three", SCENE_ALWAYS);
+    scene_until_layouts(scene, A, 1);
+    scene_get(scene, B, SCENE_ALWAYS);
+    scene_rest(scene, 5000);
+    scene_put(scene, A, "four", SCENE_ALWAYS);
+    scene_get(scene, D, SCENE_ALWAYS);
+}
+
 /* PROTOCOL 7 Forgetting, for one key: a damaged copy is unknown, and is taken from the others. */
 static void a_damaged_copy_is_taken_from_others(struct scene *scene)
 {
@@ -161,6 +180,7 @@ const struct story stories[] = {
     {"two_of_three_are_away", two_of_three_are_away},
     {"a_sloppy_put_finds_its_owners", a_sloppy_put_finds_its_owners},
     {"both_sides_of_a_split_put", both_sides_of_a_split_put},
+    {"a_join_under_load", a_join_under_load},
     {"a_damaged_copy_is_taken_from_others", a_damaged_copy_is_taken_from_others},
     {"a_machine_lost_power", a_machine_lost_power},
     {NULL, NULL},
