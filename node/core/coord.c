@@ -14,6 +14,11 @@ struct coord *coord_new(struct core *core)
     return coord;
 }
 
+size_t coord_busy(const struct core *core)
+{
+    return core->coord->keys.count;
+}
+
 void coord_free(struct coord *coord)
 {
     if (!coord)

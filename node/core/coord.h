@@ -19,6 +19,9 @@ void ask(struct core *core, const struct toystore_request *request, const struct
 
 /* ---- at an owner ---- */
 
+/* Keys with a put, or a settling, under way here. */
+size_t coord_busy(const struct core *core);
+
 /* FORWARD: coordinates the put; replies when it is decided. */
 void coord_put_handle(struct core *core, const struct rpc_request *request);
 /* REPAIR: settles the key by a round or the leader's turn, replies with the chosen record. */

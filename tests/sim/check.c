@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/coord.h"
 #include "core/hint.h"
 #include "core/move.h"
 #include "core/view.h"
@@ -338,6 +339,9 @@ const char *check_replicas(struct sim *sim)
     for (unsigned i = 0; i < sim->node_count; i++)
         if (hints_count(sim->nodes[i].core, 0) != 0)
             return say(sim, "hints wait", i, (unsigned)hints_count(sim->nodes[i].core, 0));
+    for (unsigned i = 0; i < sim->node_count; i++)
+        if (coord_busy(sim->nodes[i].core) != 0)
+            return say(sim, "a put is under way", i, (unsigned)coord_busy(sim->nodes[i].core));
     for (unsigned i = 0; i < sim->node_count; i++) {
         const struct disk_space *records = &sim->nodes[i].disk.spaces[TOYSTORE_RECORDS];
         for (size_t at = 0; at < records->count; at++) {
