@@ -18,6 +18,7 @@ for words in "hello from the mount" "hi from the command line" "written while a 
 done
 grep -qE "^layout_members +3" "$work/tour.out" || fail "three nodes are not in the layout"
 grep -qE "^127.0.0.4:3001 .* dead" "$work/tour.out" || fail "the killed node is not seen as dead"
-[ "$(grep -cE "^ +127.0.0.[234]:3001 .* OK +yes" "$work/tour.out")" = 3 ] ||
+[ "$(grep -cE "^ +node +127.0.0.[234]:3001" "$work/tour.out")" = 3 ] &&
+    [ "$(grep -cE "^ +found +yes" "$work/tour.out")" = 3 ] ||
     fail "not all three nodes hold the file in the end"
 [ $failures = 0 ] || cat "$work/tour.out"
