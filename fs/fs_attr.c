@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { ROOT_PATIENCE_MS = 1000 };
+
 /* ---- getattr ---- */
 
 struct getting {
@@ -65,8 +67,8 @@ static void get_seen(void *arg, int error, const struct seen *seen)
     struct node *node = getting->node;
     struct content *content = getting->content;
     if (node == getting->fs->root) {
-        /* Every path begins here. Where its own owners cannot be asked, what was known of it holds,
-         * or nothing below could be reached, whoever owns that. */
+        /* Every path begins here. Where its own owners cannot be asked soon, what was known of it
+         * holds, or nothing below could be reached, whoever owns that. */
         if (error == 0)
             node_saw(node, seen);
         get_answer(getting);
@@ -115,7 +117,7 @@ void fs_getattr(struct fs *fs, uint64_t id, uint64_t handle_id, fs_done_fn *done
     if (node->control || node->gone || here || node_fresh(node))
         get_answer(getting);
     else
-        look(fs, node->key, get_seen, getting);
+        look_within(fs, node->key, node == fs->root ? ROOT_PATIENCE_MS : 0, get_seen, getting);
 }
 
 /* ---- setattr ---- */

@@ -176,6 +176,9 @@ void fs_log(struct fs *fs, int level, const char *format, ...)
 typedef void look_done_fn(void *arg, int error, const struct seen *seen);
 /* -ENOENT: a quorum said so. `seen` is borrowed until the callback returns. */
 void look(struct fs *fs, struct slice key, look_done_fn *done, void *arg);
+/* For who can do without: no longer than that. */
+void look_within(struct fs *fs, struct slice key, unsigned deadline_ms, look_done_fn *done,
+                 void *arg);
 
 /* ---- node.c ---- */
 struct node *node_get(struct fs *fs, uint64_t id); /* NULL: stale */

@@ -16,7 +16,8 @@ struct looking {
     struct blob *key;
     struct seen seen;
     unsigned tries;
-    bool sibling; /* the key is that of one: nothing stands at it itself */
+    bool sibling;         /* the key is that of one: nothing stands at it itself */
+    unsigned deadline_ms; /* 0: the usual */
 };
 
 void seen_free(struct seen *seen)
@@ -185,14 +186,22 @@ static void ask_name(struct looking *looking)
     if (looking->sibling && ask_base(looking))
         return;
     struct toystore_request request = {.type = TOYSTORE_GET,
-                                       .key = bytes_of(blob_slice(looking->key))};
+                                       .key = bytes_of(blob_slice(looking->key)),
+                                       .deadline_ms = looking->deadline_ms};
     fs_submit(fs, &request, got_name, looking);
 }
 
 void look(struct fs *fs, struct slice key, look_done_fn *done, void *arg)
 {
+    look_within(fs, key, 0, done, arg);
+}
+
+void look_within(struct fs *fs, struct slice key, unsigned deadline_ms, look_done_fn *done,
+                 void *arg)
+{
     struct looking *looking = base_alloc(sizeof *looking);
     *looking = (struct looking){.fs = fs, .done = done, .arg = arg, .key = blob_copy(key)};
+    looking->deadline_ms = deadline_ms;
     looking->sibling = conflicts_key(key);
     ask_name(looking);
 }
