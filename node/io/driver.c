@@ -282,7 +282,6 @@ static void end_loop(struct driver *driver)
     int status = uv_loop_close(&driver->loop);
     assert(status == 0);
     tcp_free(&driver->tcp);
-    embed_free(&driver->embed);
 }
 
 static void set_addresses(struct driver *driver)
@@ -330,6 +329,7 @@ int driver_new(const struct driver_options *options, struct driver **ret_driver,
 end_loop:
     end_loop(driver);
     ledger_free(&driver->ledger);
+    embed_free(&driver->embed); /* until now others may post, in vain */
     stop_close(driver);
     free(driver);
     return status;
