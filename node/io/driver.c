@@ -329,7 +329,7 @@ int driver_new(const struct driver_options *options, struct driver **ret_driver,
 end_loop:
     end_loop(driver);
     ledger_free(&driver->ledger);
-    embed_free(&driver->embed); /* until now others may post, in vain */
+    embed_free(&driver->embed);
     stop_close(driver);
     free(driver);
     return status;
@@ -376,6 +376,7 @@ void driver_free(struct driver *driver)
     core_free(driver->core);
     actions_free(&driver->actions);
     ledger_free(&driver->ledger);
+    embed_free(&driver->embed); /* until now others may post, in vain */
     stop_close(driver);
     free(driver);
 }
