@@ -257,88 +257,51 @@ static bool needs_store(enum wire_method method)
     }
 }
 
+/* Who serves what; a method that is not here is none of a member's. */
+typedef void handler(struct core *core, const struct rpc_request *request);
+static handler *const handlers[METHOD_COUNT] = {
+    [METHOD_EXCHANGE] = swim_handle_exchange,
+    [METHOD_GET] = replica_handle,
+    [METHOD_PREPARE] = replica_handle,
+    [METHOD_PUT] = replica_handle,
+    [METHOD_SETTLED] = replica_handle,
+    [METHOD_HINT_PUT] = replica_handle,
+    [METHOD_TRANSFER] = replica_handle,
+    [METHOD_SYNC] = replica_handle,
+    [METHOD_LEAD] = lead_handle,
+    [METHOD_TREE] = tree_handle,
+    [METHOD_COMPARE] = tree_handle,
+    [METHOD_FETCH] = tree_handle,
+    [METHOD_RAISE] = move_handle_raise,
+    [METHOD_COLLECT] = collect_handle,
+    [METHOD_REPAIR] = coord_repair_handle,
+    [METHOD_ROOM] = room_handle,
+    [METHOD_FORWARD] = coord_put_handle,
+    [METHOD_LIST] = list_handle,
+    [METHOD_LAYOUT] = view_handle_layout,
+    [METHOD_HOLDING] = move_handle_holding,
+    [METHOD_RETIRED] = retire_handle,
+    [METHOD_CHANGE] = move_handle_change,
+    [METHOD_CALL] = client_handle,
+    [METHOD_COORDINATE_GET] = client_handle,
+    [METHOD_COORDINATE_PUT] = client_handle,
+    [METHOD_COORDINATE_DELETE] = client_handle,
+    [METHOD_COORDINATE_LIST] = client_handle,
+    [METHOD_LOOK] = report_look_handle,
+    [METHOD_SIZES] = report_sizes_handle,
+    [METHOD_REPORT] = report_handle,
+    [METHOD_ROUND] = entropy_round_handle,
+};
+
 void core_dispatch(struct core *core, const struct rpc_request *request)
 {
-    if (needs_store(request->method) && !core->config.storing) {
+    handler *serve = request->method < METHOD_COUNT ? handlers[request->method] : NULL;
+    if (needs_store(request->method) && !core->config.storing)
         rpc_fail(core, &request->origin, TOYSTORE_INVALID, "this member stores nothing");
-        return;
-    }
-    switch (request->method) {
-    case METHOD_EXCHANGE:
-        swim_handle_exchange(core, request);
-        break;
-    case METHOD_GET:
-    case METHOD_PREPARE:
-    case METHOD_PUT:
-    case METHOD_SETTLED:
-    case METHOD_HINT_PUT:
-    case METHOD_TRANSFER:
-    case METHOD_SYNC:
-        replica_handle(core, request);
-        break;
-    case METHOD_LEAD:
-        lead_handle(core, request);
-        break;
-    case METHOD_TREE:
-    case METHOD_COMPARE:
-    case METHOD_FETCH:
-        tree_handle(core, request);
-        break;
-    case METHOD_RAISE:
-        move_handle_raise(core, request);
-        break;
-    case METHOD_COLLECT:
-        collect_handle(core, request);
-        break;
-    case METHOD_REPAIR:
-        coord_repair_handle(core, request);
-        break;
-    case METHOD_ROOM:
-        room_handle(core, request);
-        break;
-    case METHOD_FORWARD:
-        coord_put_handle(core, request);
-        break;
-    case METHOD_LIST:
-        list_handle(core, request);
-        break;
-    case METHOD_LAYOUT:
-        view_handle_layout(core, request);
-        break;
-    case METHOD_HOLDING:
-        move_handle_holding(core, request);
-        break;
-    case METHOD_RETIRED:
-        retire_handle(core, request);
-        break;
-    case METHOD_CHANGE:
-        move_handle_change(core, request);
-        break;
-    case METHOD_CALL:
-    case METHOD_COORDINATE_GET:
-    case METHOD_COORDINATE_PUT:
-    case METHOD_COORDINATE_DELETE:
-    case METHOD_COORDINATE_LIST:
-        client_handle(core, request);
-        break;
-    case METHOD_LOOK:
-        report_look_handle(core, request);
-        break;
-    case METHOD_SIZES:
-        report_sizes_handle(core, request);
-        break;
-    case METHOD_REPORT:
-        report_handle(core, request);
-        break;
-    case METHOD_ROUND:
-        entropy_round_handle(core, request);
-        break;
-    case METHOD_NONE:
-    case METHOD_HELLO:
-    case METHOD_COUNT:
+    else if (serve == NULL)
         rpc_fail(core, &request->origin, TOYSTORE_NO_METHOD, "no such method");
-        break;
-    }
+    else
+        serve(core, request);
 }
 
 /* ---- gossip's news ---- */

@@ -19,7 +19,7 @@ damage() { # DATA
     for table in $(tables "$1"); do
         size=$(stat -c %s "$table")
         for part in 1 2 3; do
-            printf 'XXXXXXXX' | dd of="$table" bs=1 seek=$((size * part / 5)) conv=notrunc status=none
+            printf 'flipped!' | dd of="$table" bs=1 seek=$((size * part / 5)) conv=notrunc status=none
         done
     done
 }

@@ -378,7 +378,7 @@ static void flip_bits_in_tables(void)
     char line[300];
     snprintf(
         line, sizeof line,
-        "for f in %s/db/*.sst; do s=$(stat -c %%s $f); [ $s -lt 20000 ] || printf XXXXXXXX | dd "
+        "for f in %s/db/*.sst; do s=$(stat -c %%s $f); [ $s -lt 20000 ] || printf flipped_ | dd "
         "of=$f bs=1 seek=$((s / 2)) conv=notrunc status=none || exit 1; done",
         directory);
     assert_int_equal(system(line), 0);
