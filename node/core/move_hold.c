@@ -160,12 +160,13 @@ static void taken_from(struct core *core, uint64_t handle, node_id from,
     int index = electorate_index(&hold->electorate, from);
     hold->syncs[index] = 0;
     hold->open &= ~((uint32_t)1 << index);
-    bool given = status == TOYSTORE_OK || (status == TOYSTORE_MUTE && hold->mode == HOLD_SALVAGE);
+    bool given = (status == TOYSTORE_OK && (hold->damaged >> index & 1) == 0) ||
+                 (status == TOYSTORE_MUTE && hold->mode == HOLD_SALVAGE);
     if (given && !retire_learned(core, from)) {
         hold->failed = true; /* it is telling this node the retired sessions, too */
     } else if (given) {
         hold->taken |= (uint32_t)1 << index;
-        hold->source_count++;
+        hold->given |= (uint32_t)1 << index;
     } else if (hold->mode != HOLD_TAKE) {
         hold->failed = true;
     }

@@ -7,7 +7,7 @@
 /* strict: an own register of an earlier era that no source has shown so far. */
 struct suspect {
     struct ballot ballot;
-    unsigned lacking;  /* sources that do not show it */
+    uint32_t lacking;  /* mask: sources that do not show it */
     bool damaged;      /* as far as is known: the own copy */
     bool unknown;      /* and a source's */
     struct blob *best; /* the highest that they show instead, encoded; NULL: nothing */
@@ -21,10 +21,11 @@ struct hold {
     uint32_t sources; /* HOLD_RECOVER, HOLD_SALVAGE: all of these, and no other */
     unsigned met;     /* bits of layouts: F of the sources there are not mute */
     struct electorate electorate;
-    unsigned layouts_wanted; /* HOLD_TAKE: bits of the electorate's layouts, F of each ... */
-    bool any_layout;         /* ... or of one of them */
-    uint32_t tried, open, taken;
-    unsigned source_count;
+    unsigned layouts_wanted;     /* HOLD_TAKE: bits of the electorate's layouts, F of each ... */
+    bool any_layout;             /* ... or of one of them */
+    uint32_t tried, open, taken; /* masks of its members; `taken` may have this node itself */
+    uint32_t given;              /* the others of `taken` */
+    uint32_t damaged;            /* HOLD_TAKE: these have a damaged copy, and give nothing */
     uint64_t syncs[ELECTORATE_MAX];
     bool strict, failed;
     struct map suspects;    /* key -> struct suspect */
@@ -36,6 +37,7 @@ struct take {
     pool_handle self;
     pool_handle hold;
     uint64_t sync;
+    uint32_t source;          /* its bit */
     struct slice key, theirs; /* live until sync_next */
     bool settled;
     enum toystore_status status;

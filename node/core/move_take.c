@@ -27,8 +27,9 @@ static void take_settled(struct core *core, uint64_t handle, uint64_t index,
 }
 
 /* The source's copy is damaged. It finds that out by being asked, and is mute for the partition
- * from now on: whoever takes waits until it has recovered, or recovers from all that answer
- * together with it. But where it is the only owner there was, nobody has more than that. */
+ * from now on, if it owns it: whoever takes waits until it has recovered, takes from others, or
+ * recovers from all that answer together with it. But where it is the only owner there was, nobody
+ * has more than that. */
 static bool source_unknown(struct core *core, struct hold *hold, const struct replica_work *work)
 {
     bool only_one = hold->mode == HOLD_TAKE && hold->electorate.layouts[0].n == 1;
@@ -36,6 +37,15 @@ static bool source_unknown(struct core *core, struct hold *hold, const struct re
         core_log(core, LOG_ERROR, "\"%.*s\" is damaged, and there is no other owner",
                  (int)min_size(work->key.size, 200), (const char *)work->key.data);
     return only_one || hold->mode == HOLD_SALVAGE;
+}
+
+/* Of a hold others may be enough: one that owns the partition no more does not recover. */
+static void source_damaged(struct hold *hold, const struct take *take)
+{
+    if (hold->mode == HOLD_TAKE)
+        hold->damaged |= take->source;
+    else
+        hold->failed = true;
 }
 
 static struct suspect *suspect_get(struct hold *hold, struct slice key)
@@ -54,7 +64,7 @@ static void suspect_add(struct hold *hold, const struct take *take, const struct
 {
     struct suspect *suspect = suspect_get(hold, take->key);
     suspect->ballot = *ballot;
-    suspect->lacking++;
+    suspect->lacking |= take->source;
     if (!theirs->has_register)
         return;
     struct arena arena = {0};
@@ -81,7 +91,7 @@ static void take_work(struct core *core, struct replica_work *work)
     }
     bool unknown = sync_unknown(take->theirs);
     if (unknown && !source_unknown(core, hold, work)) {
-        hold->failed = true;
+        source_damaged(hold, take);
         return;
     }
     if (unknown && hold->mode != HOLD_TAKE)
@@ -133,6 +143,14 @@ static void take_done(struct core *core, struct replica_work *work)
     take_end(core, take);
 }
 
+static uint32_t source_of(const struct hold *hold, uint64_t sync)
+{
+    for (unsigned i = 0; i < hold->electorate.member_count; i++)
+        if (hold->syncs[i] == sync)
+            return (uint32_t)1 << i;
+    return 0;
+}
+
 void hold_differs(struct core *core, uint64_t sync, uint64_t handle, struct slice key,
                   struct slice theirs, bool theirs_settled)
 {
@@ -149,7 +167,13 @@ void hold_differs(struct core *core, uint64_t sync, uint64_t handle, struct slic
         sync_next(core, sync);
         return;
     }
-    *take = (struct take){self, handle, sync, key, theirs, theirs_settled, TOYSTORE_OK};
+    *take = (struct take){.self = self,
+                          .hold = handle,
+                          .sync = sync,
+                          .source = source_of(hold, sync),
+                          .key = key,
+                          .theirs = theirs,
+                          .settled = theirs_settled};
     replica_run(core, key, take_work, take_done, self, 0);
 }
 
@@ -183,7 +207,7 @@ static bool suspect_is_lost(const struct core *core, const struct hold *hold,
 {
     int self = electorate_index(&hold->electorate, core->id);
     uint32_t own = self >= 0 ? (uint32_t)1 << self : 0;
-    bool none_shows = suspect->lacking >= hold->source_count && !suspect->unknown;
+    bool none_shows = (hold->given & ~suspect->lacking) == 0 && !suspect->unknown;
     for (unsigned i = 0; i < hold->electorate.layout_count; i++) {
         uint32_t unasked = hold->electorate.layouts[i].mask & ~hold->sources & ~own;
         if (unasked != 0 && !((hold->met >> i & 1) != 0 && none_shows))
@@ -210,7 +234,7 @@ static void drop_work(struct core *core, struct replica_work *work)
                      (int)min_size(work->key.size, 200), (const char *)work->key.data);
         return;
     }
-    if (suspect->lacking < hold->source_count)
+    if ((hold->given & ~suspect->lacking) != 0)
         return; /* it was damaged, and one of the sources gave what stands here now */
     if (!work->record.has_register ||
         ballot_compare(&work->record.reg.ballot, &suspect->ballot) != 0)
@@ -259,7 +283,7 @@ void hold_drop_suspects(struct core *core, struct hold *hold)
     MAP_EACH(entry, &hold->suspects)
     {
         struct suspect *suspect = entry->value;
-        if (suspect->lacking < hold->source_count && !suspect->damaged)
+        if ((hold->given & ~suspect->lacking) != 0 && !suspect->damaged)
             continue;
         hold->suspects_open++;
         replica_run(core, map_key(entry), drop_work, drop_done, hold->self, 0);
