@@ -178,5 +178,10 @@ void collect_report(struct core *core, struct json *json)
         if (!one->gone && blocks(core, one->id))
             json_text(json, NULL, member ? member->name : "a member that was never seen");
     }
+    for (unsigned i = 0; waiting != 0 && i < core->collect->blocker_count; i++) {
+        const struct member *member = swim_find(core, core->collect->blockers[i]);
+        if (member && newest && !layout_find(newest, member->id) && !view_is_gone(core, member->id))
+            json_text(json, NULL, member->name);
+    }
     json_close(json, ']');
 }

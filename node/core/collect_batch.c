@@ -46,31 +46,6 @@ static void add_blocker(struct core *core, node_id id)
 
 /* ---- who takes part ---- */
 
-/* Not in the layout, it may have hints; or data, which it has not given up since it was an owner:
- * when it comes back, it stores at the owners what it alone has. */
-static bool may_have_more(const struct core *core, const struct member *member)
-{
-    if (!member->storing || view_is_gone(core, member->id))
-        return false;
-    bool away = member->state == TOYSTORE_SUSPECT || member->state == TOYSTORE_DEAD;
-    return member->state == TOYSTORE_ALIVE || (away && view_was_in(core, member->id));
-}
-
-/* The members of the layout, and whoever else stores. */
-static void add_members(struct core *core, struct collect_batch *batch)
-{
-    const struct layout *layout = view_newest(core);
-    batch->members = base_alloc((layout->member_count + swim_count(core)) * sizeof(node_id));
-    for (size_t i = 0; i < layout->member_count; i++)
-        if (!layout->members[i].gone)
-            batch->members[batch->member_count++] = layout->members[i].id;
-    for (size_t i = 0; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
-        if (may_have_more(core, member) && !layout_find(layout, member->id))
-            batch->members[batch->member_count++] = member->id;
-    }
-}
-
 /* All of them can be reached; else nothing is begun. */
 static bool everybody_there(struct core *core, const struct collect_batch *batch)
 {
@@ -322,7 +297,7 @@ bool collect_begin(struct core *core, const struct collect_job *jobs, unsigned c
     memcpy(batch->jobs, jobs, count * sizeof *jobs);
     batch->count = count;
     collect->batch = batch;
-    add_members(core, batch);
+    batch->members = view_everybody(core, &batch->member_count);
     if (!everybody_there(core, batch)) {
         collect_batch_free(collect);
         return false;

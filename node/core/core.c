@@ -104,12 +104,23 @@ static void on_call(struct core *core, const struct core_event *event)
 
 /* ---- leaving ---- */
 
+/* Of partitions and owners of any time; what comes between this and the end was promised nobody. */
+static bool keeps_anything(const struct core *core)
+{
+    if (hints_count(core, 0) != 0)
+        return true;
+    for (uint32_t p = 0; p < view_partition_count(core); p++)
+        if (tree_key_count(core, p) != 0)
+            return true;
+    return false;
+}
+
 static void leave_now(struct core *core, struct timer *timer)
 {
     (void)timer;
     timer_cancel(core, &core->leave_timer);
     if (core->started)
-        swim_leave(core);
+        swim_leave(core, keeps_anything(core));
     boot_mark_clean(core);
 }
 

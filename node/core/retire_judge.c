@@ -234,21 +234,6 @@ static void ask_round(struct core *core, struct sweep_file *file)
     blob_unref(&params);
 }
 
-/* Whoever is in the layout, and whoever else stores: it may have a copy for one of them. */
-static void add_members(struct core *core, struct sweep_file *file)
-{
-    const struct layout *layout = view_newest(core);
-    file->members = base_alloc((layout->member_count + swim_count(core)) * sizeof *file->members);
-    for (size_t i = 0; i < layout->member_count; i++)
-        if (!layout->members[i].gone)
-            file->members[file->member_count++] = layout->members[i].id;
-    for (size_t i = 0; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
-        if (member->storing && swim_alive(core, member->id) && !layout_find(layout, member->id))
-            file->members[file->member_count++] = member->id;
-    }
-}
-
 void retire_judge(struct core *core, const struct op_id *id, sweep_judged_fn *done)
 {
     struct sweep *sweep = &core->retire->sweep;
@@ -261,7 +246,7 @@ void retire_judge(struct core *core, const struct op_id *id, sweep_judged_fn *do
     retire_file_key(file->key, sizeof file->key, KEY_FILES, id);
     file->partition = view_partition_of(core, slice_str(file->key));
     file->view = view_of(core, file->partition);
-    add_members(core, file);
+    file->members = view_everybody(core, &file->member_count);
     if (same_layout(core, file) && file->member_count > 0)
         ask_round(core, file);
     else

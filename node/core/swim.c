@@ -227,13 +227,14 @@ void swim_update_self(struct core *core)
         gossip_queue(core, core->swim->members[0]);
 }
 
-void swim_leave(struct core *core)
+void swim_leave(struct core *core, bool keeps)
 {
     struct swim *swim = core->swim;
     if (swim->left || swim->count == 0)
         return;
     swim->left = true;
     core->self.state = TOYSTORE_LEFT;
+    core->self.keeps = keeps;
     if (swim->saving)
         save_now(core, NULL);
     enum { TOLD_MAX = 16 };

@@ -21,6 +21,7 @@ struct member {
     uint64_t nonces[2]; /* the data directory's last two starts, newest first (PROTOCOL 7) */
     uint8_t cluster[CLUSTER_ID_SIZE]; /* zero: not in one yet */
     uint32_t layout_newest;           /* newest layout it knows */
+    bool keeps;                       /* it left, and still has data or hints on its disk */
     uint64_t state_since_us;          /* this node's clock */
 };
 
@@ -36,8 +37,9 @@ void swim_on_datagram(struct core *core, const struct address *from, struct slic
 void swim_handle_exchange(struct core *core, const struct rpc_request *request);
 /* This node's own attributes (layout_newest, cluster ...) changed: raise incarnation, tell. */
 void swim_update_self(struct core *core);
-/* Says "left" to some members at once; the process ends. */
-void swim_leave(struct core *core);
+/* Says "left" to some members at once, and whether data or hints stay behind on the disk; the
+ * process ends. */
+void swim_leave(struct core *core, bool keeps);
 /* This member will never come back: nothing is told of it any more. */
 void swim_on_gone(struct core *core, node_id id);
 /* A request to this member went unanswered, or it answered: a hint for probing order only. */

@@ -211,6 +211,7 @@ void swim_hear(struct core *core, const struct news *news)
         m->heard = true;
         if (newer)
             take_attributes(m, member);
+        m->own.keeps = member->keeps;
         if (state_is_alive(m->own.state))
             now_gone(core, m, member->state, news->from);
         else

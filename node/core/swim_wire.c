@@ -9,6 +9,9 @@
 /* DATAGRAM_LEAST: what the first version sends. */
 enum { DATAGRAM_FORMAT = 1, DATAGRAM_LEAST = 7, DATAGRAM_FIELDS = 8, NEWS_FIELDS = 18 };
 
+/* Flags; the others are kept for what comes. */
+enum { NEWS_KEEPS = 1 };
+
 static void put_text(struct buf *out, const char *text)
 {
     pack_bytes(out, slice_str(text));
@@ -41,7 +44,7 @@ void news_encode(struct buf *out, const struct member *member, node_id from)
     pack_u64(out, member->nonces[1]);
     pack_bytes(out, slice_of(member->cluster, CLUSTER_ID_SIZE));
     pack_u64(out, member->layout_newest);
-    pack_u64(out, 0); /* kept for what comes */
+    pack_u64(out, member->keeps ? NEWS_KEEPS : 0);
     put_tail(out);
 }
 
@@ -88,16 +91,17 @@ bool news_read(struct cursor *cursor, struct news *ret)
 {
     struct member *member = &ret->member;
     uint32_t count;
-    uint64_t state;
+    uint64_t state, flags;
     *ret = (struct news){.from = 0};
     if (!cursor_array(cursor, &count) || count < NEWS_FIELDS || !cursor_u64(cursor, &member->id) ||
         member->id == 0 || !cursor_u64(cursor, &member->incarnation) ||
         !cursor_u64(cursor, &state) || state > TOYSTORE_LEFT || !cursor_u64(cursor, &ret->from) ||
         !wire_get_SESSION(cursor, &member->session) || !cursor_bool(cursor, &member->storing) ||
-        !read_attributes(cursor, member))
+        !read_attributes(cursor, member) || !cursor_u64(cursor, &flags))
         return false;
     member->state = (enum toystore_member_state)state;
-    for (uint32_t i = NEWS_FIELDS - 1; i < count; i++)
+    member->keeps = (flags & NEWS_KEEPS) != 0;
+    for (uint32_t i = NEWS_FIELDS; i < count; i++)
         if (!cursor_skip(cursor, NULL))
             return false;
     return true;

@@ -42,6 +42,31 @@ bool view_was_in(const struct core *core, node_id id)
     return false;
 }
 
+/* Data that it has not given up since it was an owner; or hints. When it comes back, it stores at
+ * the owners what it alone has. Who is silent may have some; who stopped has said. */
+static bool may_have_more(const struct core *core, const struct member *member)
+{
+    if (!member->storing || view_is_gone(core, member->id))
+        return false;
+    return member->state != TOYSTORE_LEFT || (member->keeps && !BROKEN(core, stopped_unasked));
+}
+
+node_id *view_everybody(const struct core *core, size_t *ret_count)
+{
+    const struct layout *layout = view_newest(core);
+    node_id *members = base_alloc((layout->member_count + swim_count(core)) * sizeof *members);
+    *ret_count = 0;
+    for (size_t i = 0; i < layout->member_count; i++)
+        if (!layout->members[i].gone)
+            members[(*ret_count)++] = layout->members[i].id;
+    for (size_t i = 0; i < swim_count(core); i++) {
+        const struct member *member = swim_at(core, i);
+        if (may_have_more(core, member) && !layout_find(layout, member->id))
+            members[(*ret_count)++] = member->id;
+    }
+    return members;
+}
+
 void view_size_partitions(struct core *core, uint32_t partitions)
 {
     struct views *views = core->views;

@@ -106,6 +106,10 @@ bool view_note_gone(struct core *core, const node_id *ids, size_t count, struct 
 const struct layout *view_layout(const struct core *core, uint32_t number);
 /* Is it in any layout that is live, or was, as far as they are known here? */
 bool view_was_in(const struct core *core, node_id id);
+/* Everybody who may have records or hints: the members of the newest layout, and those outside of
+ * it that store, unless they are gone, or stopped and said that nothing stayed behind. To be freed.
+ */
+node_id *view_everybody(const struct core *core, size_t *ret_count);
 /* The founder's: layout 1 is chosen by being written, and held. */
 void view_found(struct core *core, struct layout *layout);
 /* All before `newest` is finished (PROTOCOL 7). */

@@ -123,6 +123,40 @@ static void a_silent_member_blocks_it_and_brings_nothing_back(void **state)
     cluster_stop();
 }
 
+/* It was told to leave, and ended before it had given up its data: had the tombstones been
+ * collected meanwhile, it would bring back the chunks and the sloppy puts that were deleted. */
+static void who_stops_with_data_outside_of_the_layout_is_waited_for(void **state)
+{
+    (void)state;
+    start(4);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(cluster_put(0, key_of(i), "here"), TOYSTORE_OK);
+    assert_int_equal(cluster_change(3, "leave", 0, false, false), TOYSTORE_OK);
+    node_id id = cluster_id(3);
+    while (layout_find(view_newest(cluster_core(0)), id))
+        cluster_run_ms(1);
+    cluster_end(3);
+    assert_true(kept(3) > 0);
+    cluster_run_ms(2000);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(delete_key(0, key_of(i)), TOYSTORE_OK);
+    cluster_run_ms(10000);
+    assert_true(kept(0) + kept(1) + kept(2) > 0);
+    assert_true(status_says(0, "\"tombstones_wait_for\": [\"n3\"]"));
+    cluster_restart(3);
+    collect_at_once(4);
+    cluster_run_ms(15000);
+    for (unsigned node = 0; node < 4; node++)
+        assert_int_equal(kept(node), 0);
+    /* Now it has nothing: nobody waits for it when it stops. */
+    cluster_end(3);
+    put_and_delete_all(0);
+    cluster_run_ms(15000);
+    for (unsigned node = 0; node < 3; node++)
+        assert_int_equal(kept(node), 0);
+    cluster_stop();
+}
+
 static void a_kill_in_the_middle_is_made_good(void **state)
 {
     (void)state;
@@ -184,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_node_alone_collects_too),
         cmocka_unit_test(few_tombstones_wait_until_they_outweigh),
         cmocka_unit_test(a_silent_member_blocks_it_and_brings_nothing_back),
+        cmocka_unit_test(who_stops_with_data_outside_of_the_layout_is_waited_for),
         cmocka_unit_test(a_kill_in_the_middle_is_made_good),
         cmocka_unit_test(a_deleted_chunk_goes_everywhere),
     };

@@ -219,7 +219,7 @@ static void test_a_client_that_leaves_is_retired(void **state)
     net_until(all_alive, 20 * PROBE_MS);
     become_client(2);
     net_enter(2);
-    swim_leave(net.nodes[2].core);
+    swim_leave(net.nodes[2].core, false);
     net_leave(2);
     net_run_ms(2 * PROBE_MS);
     assert_int_equal(net_retiring, 2);
@@ -232,7 +232,7 @@ static void test_leave(void **state)
     net_open(3, 6);
     net_until(all_alive, 20 * PROBE_MS);
     net_enter(2);
-    swim_leave(net.nodes[2].core);
+    swim_leave(net.nodes[2].core, false);
     net_leave(2);
     net_until(last_left, PROBE_MS);
     net_kill(2);
