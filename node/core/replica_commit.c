@@ -68,10 +68,13 @@ static void collect_entry(const struct core *core, struct replica_op *op, const 
 static void collect_digests(struct core *core, struct replica_op *op, struct slice record)
 {
     struct slice key = op->work.key;
-    if (!op->was_damaged && op->before.size > 0) {
+    /* A mark stands for a copy that has vanished since, too. */
+    if (!op->was_damaged && tree_marked(core, &op->token_id)) {
         op->had = true;
-        op->digest_before = tree_marked(core, &op->token_id) ? token_damaged(core, &op->token_id)
-                                                             : tree_digest(key, op->before);
+        op->digest_before = token_damaged(core, &op->token_id);
+    } else if (!op->was_damaged && op->before.size > 0) {
+        op->had = true;
+        op->digest_before = tree_digest(key, op->before);
     }
     op->has = record.size > 0;
     if (op->has)
@@ -143,7 +146,7 @@ static void collect_damage(struct core *core, struct replica_op *op)
 /* It is whole again: so its token says what it is. */
 static void collect_whole(struct core *core, struct replica_op *op)
 {
-    if (op->before.size == 0 || !tree_any_marked(core))
+    if (!tree_any_marked(core))
         return;
     op->token_id = key_token(op->work.key);
     if (!tree_marked(core, &op->token_id))

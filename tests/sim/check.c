@@ -339,6 +339,8 @@ const char *check_replicas(struct sim *sim)
     for (unsigned i = 0; i < sim->node_count; i++)
         if (hints_count(sim->nodes[i].core, 0) != 0)
             return say(sim, "hints wait", i, (unsigned)hints_count(sim->nodes[i].core, 0));
+    if (!net_drained(sim))
+        return "requests are on their way";
     for (unsigned i = 0; i < sim->node_count; i++)
         if (coord_busy(sim->nodes[i].core) != 0)
             return say(sim, "a put is under way", i, (unsigned)coord_busy(sim->nodes[i].core));

@@ -67,7 +67,7 @@ static struct sim_node *pick_node(struct sim *sim, struct client *client)
         client->node = (unsigned)between(sim, 0, sim->node_count - 1);
     for (unsigned tries = 0; tries < 8; tries++) {
         struct sim_node *node = &sim->nodes[client->node];
-        if (node->state == NODE_UP && !node->paused && node->ready && !node->leaving)
+        if (node_answers(node))
             return node;
         client->node = (unsigned)between(sim, 0, sim->node_count - 1);
     }

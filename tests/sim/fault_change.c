@@ -14,8 +14,7 @@ static uint64_t between(struct sim *sim, uint64_t low, uint64_t high)
 
 static bool serves(const struct sim_node *node)
 {
-    return node->state == NODE_UP && node->storing && node->ready && !node->paused &&
-           !node->leaving && view_newest(node->core) != NULL;
+    return node_answers(node) && node->storing && view_newest(node->core) != NULL;
 }
 
 /* One of the storing members, any of them with the same chance; NULL: not one that serves. */
@@ -62,6 +61,7 @@ void fault_remove(struct sim *sim)
     snprintf(id, sizeof id, "%016llx", (unsigned long long)member->id);
     trace_say(sim, asked, "is told that %u is removed%s", member->index, force ? " for good" : "");
     sim->reduced = sim->reduced || force;
+    member->removed = member->removed || force;
     struct core_change change = {
         .what = slice_str("remove"), .member = slice_str(id), .force = force};
     node_change(sim, asked, &change);

@@ -157,7 +157,7 @@ static struct sim_node *pick_node(struct sim *sim, struct file_client *client)
 {
     for (unsigned tries = 0; tries < 8; tries++) {
         struct sim_node *node = &sim->nodes[client->node];
-        if (node->state == NODE_UP && !node->paused && node->ready && !node->leaving)
+        if (node_answers(node))
             return node;
         client->node = (unsigned)between(sim, 0, sim->node_count - 1);
     }
@@ -335,7 +335,7 @@ static void next_page(struct sim *sim, struct sim_event *event)
 {
     struct file_client *client = &sim->files->client[event->a];
     struct sim_node *node = &sim->nodes[client->node];
-    if (node->state == NODE_UP && !node->paused && node->ready && !node->leaving)
+    if (node_answers(node))
         ask(sim, node, client, false);
     else
         call_ends(sim, client);

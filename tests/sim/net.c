@@ -34,7 +34,8 @@ struct net {
     bool blocked[NODES_MAX][NODES_MAX];
     struct link **links;
     size_t link_count, link_capacity;
-    struct map by_end; /* node and connection name -> link */
+    struct map by_end;   /* node and connection name -> link */
+    uint64_t drained_us; /* what was on its way when all was mended has arrived */
 };
 
 struct end_key {
@@ -398,7 +399,16 @@ void net_block(struct sim *sim, unsigned from, unsigned to, bool blocked)
 
 void net_heal(struct sim *sim)
 {
-    memset(sim->net->blocked, 0, sizeof sim->net->blocked);
+    struct net *net = sim->net;
+    memset(net->blocked, 0, sizeof net->blocked);
+    for (size_t i = 0; i < net->link_count; i++)
+        for (int side = 0; side < 2 && net->links[i]->live; side++)
+            net->drained_us = max_u64(net->drained_us, net->links[i]->half[side].last_due_us);
+}
+
+bool net_drained(const struct sim *sim)
+{
+    return sim->now_us > sim->net->drained_us;
 }
 
 void net_break_one(struct sim *sim)

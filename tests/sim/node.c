@@ -237,6 +237,12 @@ static void tick(struct sim *sim, struct sim_event *event)
     node_deliver(sim, node, &tick_event);
 }
 
+bool node_answers(const struct sim_node *node)
+{
+    return node->state == NODE_UP && node->ready && !node->paused && !node->leaving &&
+           !node->removed;
+}
+
 void node_call(struct sim *sim, struct sim_node *node, uint64_t call,
                const struct toystore_request *request)
 {
@@ -338,6 +344,7 @@ void node_replace(struct sim *sim, struct sim_node *node)
     trace_say(sim, node, "is set up anew");
     disk_wipe(&node->disk);
     node->state = NODE_NEW;
+    node->removed = false;
     node->forgot = false;
     node->id = 0;
     node->config.seed_count = 0; /* the founder too: it is one of many now */

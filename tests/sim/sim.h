@@ -111,8 +111,9 @@ struct sim_node {
     unsigned index;
     enum node_state state;
     bool storing, paused, leaving;
-    node_id id; /* of the member that it was last */
-    bool gone;  /* it stops, since it was removed for good */
+    node_id id;   /* of the member that it was last */
+    bool removed; /* for good: should it come back all the same, no client asks it any more */
+    bool gone;    /* it stops, since it has heard of that */
     struct core *core;
     struct core_config config;
     uint64_t life;  /* processes so far */
@@ -195,6 +196,8 @@ void node_drift(struct sim *sim, struct sim_node *node, int64_t ppm);
 void node_deliver(struct sim *sim, struct sim_node *node, struct core_event *event);
 void node_fire(struct sim *sim, struct sim_event *event); /* delivers event->event */
 /* Runs a call of the embedding API. */
+/* May clients ask it? */
+bool node_answers(const struct sim_node *node);
 void node_call(struct sim *sim, struct sim_node *node, uint64_t call,
                const struct toystore_request *request);
 /* "leave" or "remove"; nobody waits for the answer. */
@@ -211,6 +214,8 @@ void net_act(struct sim *sim, struct sim_node *node, struct action *action);
 void net_process_ended(struct sim *sim, struct sim_node *node, bool silent);
 void net_block(struct sim *sim, unsigned from, unsigned to, bool blocked);
 void net_heal(struct sim *sim);
+/* Has every frame arrived that was sent before all was mended? */
+bool net_drained(const struct sim *sim);
 void net_break_one(struct sim *sim);
 /* Who is at the other end; NULL: no such connection. */
 struct sim_node *net_peer(struct sim *sim, const struct sim_node *node, uint64_t conn);
