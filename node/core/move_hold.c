@@ -41,13 +41,24 @@ static void choose_electorate(struct core *core, struct hold *hold)
     hold->any_layout = true;
 }
 
+/* Those that were removed for good: there is nothing to wait for. */
+uint32_t hold_gone(const struct core *core, const struct hold *hold)
+{
+    uint32_t gone = 0;
+    for (unsigned i = 0; i < hold->electorate.member_count; i++)
+        if (view_is_gone(core, hold->electorate.members[i]))
+            gone |= (uint32_t)1 << i;
+    return gone;
+}
+
 /* How many of a layout's owners it takes from. Whose own copy is a base only does not count itself;
  * all the others, where they are fewer than F, meet every quorum of two owners or more. */
 static unsigned wanted(const struct core *core, const struct hold *hold, unsigned at)
 {
     uint32_t mask = hold->electorate.layouts[at].mask;
     int self = electorate_index(&hold->electorate, core->id);
-    unsigned others = bits(self >= 0 ? mask & ~((uint32_t)1 << self) : mask);
+    uint32_t own = self >= 0 ? (uint32_t)1 << self : 0;
+    unsigned others = bits(mask & ~own & ~hold_gone(core, hold));
     unsigned f = hold->electorate.layouts[at].f;
     return hold->strict ? (unsigned)min_u64(f, others) : f;
 }

@@ -43,6 +43,7 @@ struct take {
     enum toystore_status status;
 };
 
+uint32_t hold_gone(const struct core *core, const struct hold *hold); /* mask of its members */
 void hold_end(struct core *core, struct hold *hold, unsigned again_ms);
 void hold_done(struct core *core, struct hold *hold);
 /* move_take.c */

@@ -208,8 +208,9 @@ static bool suspect_is_lost(const struct core *core, const struct hold *hold,
     int self = electorate_index(&hold->electorate, core->id);
     uint32_t own = self >= 0 ? (uint32_t)1 << self : 0;
     bool none_shows = (hold->given & ~suspect->lacking) == 0 && !suspect->unknown;
+    uint32_t known = hold->sources | own | hold_gone(core, hold);
     for (unsigned i = 0; i < hold->electorate.layout_count; i++) {
-        uint32_t unasked = hold->electorate.layouts[i].mask & ~hold->sources & ~own;
+        uint32_t unasked = hold->electorate.layouts[i].mask & ~known;
         if (unasked != 0 && !((hold->met >> i & 1) != 0 && none_shows))
             return false;
     }

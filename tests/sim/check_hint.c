@@ -35,12 +35,70 @@ static bool has_op(const struct record *record, const struct op_id *op)
     return false;
 }
 
-/* Of the sloppy puts that readers of the keeper's copy see: the first that the owner lacks. */
-static const struct op_id *lacking(const struct record *kept, const struct record *theirs)
+/* ---- what a hint was made with ---- */
+
+/* A sloppy put, a keeper, and the owner that the keeper has a hint for. */
+static struct slice hinted_name(struct buf *out, const struct sim_node *keeper, struct slice pair,
+                                const struct op_id *op)
 {
-    for (size_t i = 0; i < kept->sloppy_count; i++)
-        if (sloppy_visible(kept, i) && !has_op(theirs, &kept->sloppy[i].version.op))
-            return &kept->sloppy[i].version.op;
+    struct toystore_op id = op_to_public(*op);
+    buf_append(out, &keeper->index, sizeof keeper->index);
+    buf_append(out, &id, sizeof id);
+    buf_append(out, pair.data, pair.size);
+    return buf_slice(out);
+}
+
+static void note_hint(struct sim *sim, const struct sim_node *keeper, struct slice pair,
+                      const struct record *record)
+{
+    for (size_t i = 0; i < record->sloppy_count; i++) {
+        struct buf name = {0};
+        map_put(&sim->hinted, hinted_name(&name, keeper, pair, &record->sloppy[i].version.op), sim);
+        buf_free(&name);
+    }
+}
+
+/* The record that is written in the same batch. */
+static void note_made(struct sim *sim, const struct sim_node *keeper, const struct batch *batch,
+                      struct slice pair, struct slice key)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct batch_write *write = &batch->writes[i];
+        struct arena arena = {0};
+        struct record record;
+        struct entry entry;
+        if (write->space != TOYSTORE_RECORDS || write->remove ||
+            !slice_equal(blob_slice(write->key), key))
+            continue;
+        if (entry_decode(blob_slice(write->value), &entry) == 0 && entry.record.size != 0 &&
+            record_decode(&arena, entry.record, &record) == 0)
+            note_hint(sim, keeper, pair, &record);
+        arena_free(&arena);
+    }
+}
+
+static bool was_hinted(const struct sim *sim, const struct sim_node *keeper, struct slice pair,
+                       const struct op_id *op)
+{
+    struct buf name = {0};
+    bool found = map_get(&sim->hinted, hinted_name(&name, keeper, pair, op)) != NULL;
+    buf_free(&name);
+    return found;
+}
+
+/* ---- what is dropped ---- */
+
+/* Of the sloppy puts that readers of the keeper's copy see, and that there was this hint for: the
+ * first that the owner lacks. Others in the same record are of puts that had hints for others. */
+static const struct op_id *lacking(const struct sim *sim, const struct sim_node *keeper,
+                                   struct slice pair, const struct record *kept,
+                                   const struct record *theirs)
+{
+    for (size_t i = 0; i < kept->sloppy_count; i++) {
+        const struct op_id *op = &kept->sloppy[i].version.op;
+        if (sloppy_visible(kept, i) && was_hinted(sim, keeper, pair, op) && !has_op(theirs, op))
+            return op;
+    }
     return NULL;
 }
 
@@ -61,8 +119,8 @@ static bool tells_nothing(const struct sim *sim)
     return sim->plan.total_loss;
 }
 
-static void check_dropped(struct sim *sim, const struct sim_node *keeper, node_id id,
-                          struct slice key)
+static void check_dropped(struct sim *sim, const struct sim_node *keeper, struct slice pair,
+                          node_id id, struct slice key)
 {
     struct arena arena = {0};
     struct record kept, theirs;
@@ -74,7 +132,7 @@ static void check_dropped(struct sim *sim, const struct sim_node *keeper, node_i
     const struct op_id *op = NULL;
     if (read_record(&arena, &keeper->disk, key, &kept) &&
         read_record(&arena, &owner->disk, key, &theirs))
-        op = lacking(&kept, &theirs);
+        op = lacking(sim, keeper, pair, &kept, &theirs);
     if (op != NULL) {
         struct op_id lost = *op;
         arena_free(&arena);
@@ -91,9 +149,12 @@ void check_hints(struct sim *sim, const struct sim_node *node, const struct batc
         const struct batch_write *write = &batch->writes[i];
         node_id id;
         struct slice key;
-        if (write->space == TOYSTORE_HINTS && write->remove &&
-            hint_pair_key(blob_slice(write->key), &id, &key) &&
-            disk_get(&node->disk, TOYSTORE_HINTS, blob_slice(write->key)) != NULL)
-            check_dropped(sim, node, id, key);
+        struct slice pair = blob_slice(write->key);
+        if (write->space != TOYSTORE_HINTS || !hint_pair_key(pair, &id, &key))
+            continue;
+        if (!write->remove)
+            note_made(sim, node, batch, pair, key);
+        else if (disk_get(&node->disk, TOYSTORE_HINTS, pair) != NULL)
+            check_dropped(sim, node, pair, id, key);
     }
 }

@@ -79,5 +79,6 @@ void sim_free(struct sim *sim)
     net_free(sim->net);
     clients_free(sim);
     checks_free(sim->checks);
+    map_free(&sim->hinted);
     retired_free(sim->retired);
 }

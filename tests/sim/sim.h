@@ -152,6 +152,7 @@ struct sim {
     struct net *net;
     struct clients *clients;
     struct files *files;
+    struct map hinted; /* check_hint.c: sloppy puts that there were hints for */
     struct checks *checks;
     struct retired *retired; /* NULL: nobody sleeps until it is retired */
     uint64_t trace_hash, trace_lines;
