@@ -12,7 +12,7 @@ struct parent {
     struct blob *key;
     int64_t touched_ns;
     uint64_t timer;
-    bool touching;
+    unsigned touching; /* puts of its times under way: one may take longer than the next is away */
     bool checking, check_again;
     unsigned tries;
 };
@@ -67,7 +67,7 @@ static void touched(void *arg, const struct toystore_result *result)
 {
     struct parent *parent = arg;
     (void)result; /* a directory that is gone has no times; no quorum now, the next change tells */
-    parent->touching = false;
+    parent->touching--;
     forget_if_idle(parent);
 }
 
@@ -75,7 +75,7 @@ static void touch_due(void *arg)
 {
     struct parent *parent = arg;
     parent->timer = 0;
-    parent->touching = true;
+    parent->touching++;
     struct toystore_request request = {.type = TOYSTORE_PUT,
                                        .key = bytes_of(blob_slice(parent->key)),
                                        .change = TOYSTORE_TOUCH,

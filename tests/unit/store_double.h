@@ -49,6 +49,8 @@ static struct {
     struct map versions; /* key -> struct double_version */
     struct map durable;  /* those that a SYNC has covered: what a power loss leaves at least */
     struct list answers, timers;
+    struct list held; /* answers to touches that the test lets go one by one, while holds_touches */
+    bool holds_touches;
     uint64_t now_ns, ops, timer_ids;
     enum toystore_status put_fails; /* every put of a name ends so; OK: none does */
     enum toystore_status store_fails, get_fails, sync_fails;
@@ -266,7 +268,8 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
     (void)arg;
     struct double_answer *answer = base_alloc(sizeof *answer);
     *answer = (struct double_answer){.done = done, .arg = done_arg};
-    list_push_back(&store.answers, &answer->link);
+    bool held = store.holds_touches && request->change == TOYSTORE_TOUCH;
+    list_push_back(held ? &store.held : &store.answers, &answer->link);
     bool fails = ++store.requests == store.fail_at;
     if (fails && !store.fail_done) {
         answer->status = TOYSTORE_UNAVAILABLE;
@@ -336,6 +339,14 @@ static bool double_answer_one(void)
         double_free_version(answer->held);
     free(answer);
     return true;
+}
+
+/* The oldest touch that is held is answered with the next pump. */
+static inline void let_touch_go(void)
+{
+    struct list *link = list_pop_front(&store.held);
+    assert(link != NULL);
+    list_push_back(&store.answers, link);
 }
 
 /* Answers all that was asked. */
@@ -443,6 +454,7 @@ static void store_open(void)
 {
     memset(&store, 0, sizeof store);
     list_init(&store.answers);
+    list_init(&store.held);
     list_init(&store.timers);
     store.now_ns = 1000000000;
     store.session = 7;

@@ -260,6 +260,36 @@ static void large_directories_are_listed_whole(void **state)
     fs_releasedir(b, handle);
 }
 
+static void make_directory(uint64_t parent, const char *name)
+{
+    fs_mkdir(a, parent, name, 0755, reader, keep, NULL);
+    assert_int_equal(ended(), 0);
+}
+
+/* A put of its times may take longer than it takes until the next one is due. */
+static void a_directory_is_remembered_until_all_its_touches_are_answered(void **state)
+{
+    (void)state;
+    make_directory(FS_ROOT, "d");
+    uint64_t directory = last.node;
+    store.holds_touches = true;
+    for (const char *name = "x"; name; name = name[0] == 'x' ? "y" : NULL) {
+        make_directory(directory, name);
+        pass_ms(TOUCH_DELAY_MS);
+    }
+    int64_t touched_ns = parent_touched(a, slice_str("d"));
+    assert_true(touched_ns > 0);
+    let_touch_go();
+    let_touch_go(); /* of the root */
+    pump();
+    assert_int_equal(parent_touched(a, slice_str("d")), touched_ns);
+    store.holds_touches = false;
+    while (!list_empty(&store.held))
+        let_touch_go();
+    pump();
+    assert_int_equal(parent_touched(a, slice_str("d")), 0);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -299,6 +329,7 @@ int main(void)
         TEST(a_reader_sees_what_its_own_mount_changes),
         TEST(an_unreadable_file_record_keeps_no_name_back),
         TEST(large_directories_are_listed_whole),
+        TEST(a_directory_is_remembered_until_all_its_touches_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
