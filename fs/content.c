@@ -115,8 +115,12 @@ static void loaded(struct content *content, int error)
     } else {
         content->record_op = (struct toystore_op){0}; /* no version: it has pieces of two */
     }
-    struct list *link;
-    while ((link = list_pop_front(&content->load_waiters)) != NULL) {
+    struct list woken, *link;
+    list_init(&woken);
+    while ((link = list_pop_front(&content->load_waiters)) != NULL)
+        list_push_back(&woken, link);
+    while ((link = list_pop_front(&woken)) !=
+           NULL) { /* others may begin to wait for the next one */
         struct waiter *waiter = container_of(link, struct waiter, link);
         waiter->done(waiter->arg, error);
         free(waiter);
@@ -206,12 +210,17 @@ static void take_inline(struct content *content, struct slice value)
     }
 }
 
-void content_load(struct content *content, const struct seen *seen,
-                  void (*done)(void *arg, int error), void *arg)
+void content_wait_loaded(struct content *content, void (*done)(void *arg, int error), void *arg)
 {
     struct waiter *waiter = base_alloc(sizeof *waiter);
     *waiter = (struct waiter){.done = done, .arg = arg};
     list_push_back(&content->load_waiters, &waiter->link);
+}
+
+void content_load(struct content *content, const struct seen *seen,
+                  void (*done)(void *arg, int error), void *arg)
+{
+    content_wait_loaded(content, done, arg);
     if (content->loading)
         return;
     content->loading = true;

@@ -213,6 +213,8 @@ void content_unref(struct content *content);
 /* Reads what the version consists of, once; `done` may come from inside. */
 void content_load(struct content *content, const struct seen *seen,
                   void (*done)(void *arg, int error), void *arg);
+/* For the end of the load under way. */
+void content_wait_loaded(struct content *content, void (*done)(void *arg, int error), void *arg);
 /* Another version of its file record. */
 void content_load_record(struct content *content, const struct toystore_version *version,
                          void (*done)(void *arg, int error), void *arg);

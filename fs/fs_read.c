@@ -113,10 +113,24 @@ static void renewed(void *arg, int error)
     read_pieces(reading);
 }
 
+static void renew(void *arg);
+
+/* That takes the newest version, too; what it is made over must stay what it is meanwhile. */
+static bool waits_for_publication(struct reading *reading)
+{
+    struct store_face *face = &reading->fs->face;
+    if (!reading->content->publishing)
+        return false;
+    face->after(face->arg, RENEWAL_PAUSE_MS, renew, reading);
+    return true;
+}
+
 /* A raw put has taken the content out of its chunks, or the file is deleted. */
 static void looked_at_name(void *arg, int error, const struct seen *seen)
 {
     struct reading *reading = arg;
+    if (waits_for_publication(reading))
+        return;
     if (error == 0 && op_equal(&seen->file, &reading->content->file))
         content_load(reading->content, seen, renewed, reading);
     else
@@ -135,7 +149,7 @@ static void got_record(void *arg, const struct toystore_result *result)
         renewed(reading, 0); /* by somebody else, meanwhile */
     else if (op_equal(&content->record_op, &result->versions[0].op))
         fail(reading, -EIO); /* what it names is not there, and that is not an empty file */
-    else
+    else if (!waits_for_publication(reading))
         content_load_record(content, &result->versions[0], renewed, reading);
 }
 
@@ -144,10 +158,8 @@ static void renew(void *arg)
     struct reading *reading = arg;
     struct fs *fs = reading->fs;
     struct content *content = reading->content;
-    if (content->publishing) { /* that takes the newest version, too */
-        fs->face.after(fs->face.arg, RENEWAL_PAUSE_MS, renew, reading);
+    if (waits_for_publication(reading))
         return;
-    }
     struct file_key key;
     file_record_key(&key, &content->file);
     struct toystore_request request = {.type = TOYSTORE_GET, .key = bytes_of(file_key_slice(&key))};

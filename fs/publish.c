@@ -42,7 +42,7 @@ void content_publish_later(struct content *content, unsigned ms)
         content->timer = face->after(face->arg, ms, publish_due, content);
 }
 
-static void begin(struct content *content)
+static void begin_over(struct content *content)
 {
     struct fs *fs = content->fs;
     struct publication *publication = base_alloc(sizeof *publication);
@@ -53,7 +53,6 @@ static void begin(struct content *content)
                                         .was_born = content->born};
     publication->until_ns =
         fs->face.now_ns(fs->face.arg) + (uint64_t)fs->config.timeout_ms * 1000000;
-    content->publishing = true;
     content->frozen = content->log.count;
     if (content->timer) {
         fs->face.cancel(fs->face.arg, content->timer);
@@ -61,6 +60,23 @@ static void begin(struct content *content)
     }
     image_copy(&publication->target, &content->view);
     publication_prepare(publication);
+}
+
+static void loaded(void *arg, int error)
+{
+    (void)error; /* then it is over no version, and the conflict makes it read the newest */
+    begin(arg);
+}
+
+/* While another version is being read, the names are that one's already and the view is not: put
+ * now, it would take the place of what it has not seen. */
+static void begin(struct content *content)
+{
+    content->publishing = true;
+    if (content->loading)
+        content_wait_loaded(content, loaded, content);
+    else
+        begin_over(content);
 }
 
 void publication_prepare(struct publication *publication)

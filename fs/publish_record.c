@@ -268,8 +268,9 @@ void publication_put_record(struct publication *publication)
         .condition = TOYSTORE_IF_MATCH,
         .match = &content->record_op,
         .match_count = known ? 1 : 0,
-        /* A version is replaced for everybody or not at all, so that its chunks can go. */
-        .exclusive = known,
+        /* A version is replaced for everybody or not at all, so that its chunks can go: also by who
+         * does not know which one stands there. */
+        .exclusive = known || content->reference,
         .change = TOYSTORE_SET,
         .kind = TOYSTORE_INTERNAL,
         .attributes = publication->target.attributes,

@@ -43,9 +43,10 @@ void segment_wait(struct segment *segment, void (*done)(void *arg, int error), v
 
 /* ---- the cache: stored segments whose bytes are here, too ---- */
 
+/* Pages are kept by who reads a version, until all of them are there, and not after that. */
 void segment_used(struct fs *fs, struct segment *segment)
 {
-    if (segment->state != SEGMENT_STORED || segment->data == NULL)
+    if (segment->state != SEGMENT_STORED || segment->data == NULL || segment->page)
         return;
     if (list_linked(&segment->cached)) {
         list_remove(&segment->cached);

@@ -49,8 +49,8 @@ static struct {
     struct map versions; /* key -> struct double_version */
     struct map durable;  /* those that a SYNC has covered: what a power loss leaves at least */
     struct list answers, timers;
-    struct list held; /* answers to touches that the test lets go one by one, while holds_touches */
-    bool holds_touches;
+    bool (*holds)(const struct toystore_request *request); /* whose answers wait, in `held` */
+    struct list held;
     uint64_t now_ns, ops, timer_ids;
     enum toystore_status put_fails; /* every put of a name ends so; OK: none does */
     enum toystore_status store_fails, get_fails, sync_fails;
@@ -268,7 +268,7 @@ static int double_submit(void *arg, const struct toystore_request *request, toys
     (void)arg;
     struct double_answer *answer = base_alloc(sizeof *answer);
     *answer = (struct double_answer){.done = done, .arg = done_arg};
-    bool held = store.holds_touches && request->change == TOYSTORE_TOUCH;
+    bool held = store.holds && store.holds(request);
     list_push_back(held ? &store.held : &store.answers, &answer->link);
     bool fails = ++store.requests == store.fail_at;
     if (fails && !store.fail_done) {
@@ -341,12 +341,19 @@ static bool double_answer_one(void)
     return true;
 }
 
-/* The oldest touch that is held is answered with the next pump. */
-static inline void let_touch_go(void)
+/* The oldest that is held is answered with the next pump. */
+static inline void let_one_go(void)
 {
     struct list *link = list_pop_front(&store.held);
     assert(link != NULL);
     list_push_back(&store.answers, link);
+}
+
+static inline void let_all_go(void)
+{
+    store.holds = NULL;
+    while (!list_empty(&store.held))
+        let_one_go();
 }
 
 /* Answers all that was asked. */
