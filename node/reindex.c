@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "core/key.h"
-#include "core/listing.h"
+#include "rules/key.h"
+#include "rules/listing.h"
 #include "core/tree.h"
 #include "io/stores.h"
 #include "wire/record.h"

@@ -2,7 +2,7 @@
 #ifndef TOYSTORE_CORE_COORD_H
 #define TOYSTORE_CORE_COORD_H
 
-#include "core/electorate.h"
+#include "rules/electorate.h"
 #include "core/rpc.h"
 #include "wire/record.h"
 

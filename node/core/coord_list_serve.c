@@ -3,7 +3,7 @@
  *
  * Enters from: core_dispatch. Leaves to: a scan of TOYSTORE_LISTING, then the reply. */
 #include "core/coord_priv.h"
-#include "core/listing.h"
+#include "rules/listing.h"
 
 #include <stdlib.h>
 

@@ -2,10 +2,10 @@
 #ifndef TOYSTORE_CORE_COORD_PRIV_H
 #define TOYSTORE_CORE_COORD_PRIV_H
 
-#include "core/coord_judge.h"
-#include "core/coord_tally.h"
+#include "rules/judge.h"
+#include "rules/tally.h"
 #include "core/core_priv.h"
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/operation.h"
 
 enum {

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/prng.h"
+#include "rules/layout.h"
 #include "wire/types.h"
 
 struct core;
@@ -27,7 +28,7 @@ struct core_event;
 
 #define CONN_INBOUND (1ull << 63)
 
-enum { HOST_SIZE_MAX = 64, NAME_SIZE_MAX = 64, ZONE_SIZE_MAX = 64, CLUSTER_ID_SIZE = 16 };
+enum { HOST_SIZE_MAX = 64, NAME_SIZE_MAX = 64 };
 
 /* A numeric IPv4 or IPv6 address and a port. */
 struct address {

@@ -22,7 +22,7 @@
 #include "core/swim.h"
 #include "core/timer.h"
 #include "core/tree.h"
-#include "core/version.h"
+#include "rules/version.h"
 #include "core/view.h"
 
 struct core {

@@ -3,7 +3,7 @@
  * more later, since a put may be on its way to one of the two.
  * Enters from sync; leaves to the key's queue, rpc (TRANSFER), entropy_recheck.c, and sync_next. */
 #include "core/entropy_priv.h"
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/replica_priv.h"
 
 struct entropy_key {

@@ -6,7 +6,7 @@
 #include "core/move.h"
 
 #include "core/core_priv.h"
-#include "core/layout.h"
+#include "rules/layout.h"
 #include "core/view.h"
 
 static void stays(struct core *core, bool given, const char *option, uint32_t asked,

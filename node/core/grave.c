@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "core/core_priv.h"
-#include "core/key.h"
+#include "rules/key.h"
 #include "wire/values.h"
 
 #define META_GRAVE "grave/"

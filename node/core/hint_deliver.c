@@ -4,7 +4,7 @@
  * Whatever says that the receiver cannot take more now ends the pass; the next round begins again.
  * Enters from hint.c (rounds, news of members); leaves to the key's queue (the record), rpc
  * (TRANSFER), coord_settle (what was refused). */
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/hint_priv.h"
 #include "core/replica_priv.h"
 

@@ -4,7 +4,7 @@
  * Enters from lead_seek.c (a majority promised); leaves to sync, then to coord_reaccept. */
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/lead_priv.h"
 
 /* An open key that is being dealt with. */

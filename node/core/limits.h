@@ -1,10 +1,9 @@
-/* limits: the named maximum of every queue, pool, message and retry of the core. */
+/* limits: the named maximum of every queue, pool, message and retry of the core. What a layout
+ * and a wire format allow stands with these. */
 #ifndef TOYSTORE_CORE_LIMITS_H
 #define TOYSTORE_CORE_LIMITS_H
 
 enum {
-    MEMBERS_MAX = 1024,           /* members of any kind that a node remembers */
-    PARTITIONS_MAX = 4096,        /* Q at most */
     GONE_MAX = 4096,              /* members removed by force, for ever */
     CHANGES_MAX = 256,            /* removals that one node keeps until they are done */
     RPC_PENDING_MAX = 65536,      /* requests of this node under way, to all peers together */

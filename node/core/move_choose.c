@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/move_priv.h"
 
 static void name_layout(char name[64], uint32_t number)

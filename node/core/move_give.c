@@ -7,7 +7,7 @@
  * Enters from the step of move; leaves to sync, METHOD_TRANSFER and replica_run. */
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/move_priv.h"
 #include "core/tree.h"
 
@@ -177,7 +177,8 @@ static void key_read(struct core *core, struct replica_work *work)
     if (!BROKEN(core, store_from_anyone))
         ours.has_register = false;
     record_merge(&work->arena, &ours, &theirs, &both);
-    if (work->damaged || (ours.sloppy_count == 0 && !ours.has_register) || record_equal(&both, &theirs)) {
+    if (work->damaged || (ours.sloppy_count == 0 && !ours.has_register) ||
+        record_equal(&both, &theirs)) {
         key_compared(core, item, true);
         return;
     }

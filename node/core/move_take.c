@@ -4,7 +4,7 @@
  * Enters from sync (a key differs); leaves to replica_run, coord_settle, and back by sync_next. */
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/move_hold.h"
 #include "core/replica_priv.h"
 

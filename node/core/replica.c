@@ -1,7 +1,7 @@
 /* replica: one operation at a time per key: load, work, commit, done (PROTOCOL 3). Without the
  * queue two puts of one key would both read the old record and both write.
  * Enters from replica_request.c and local callers; leaves to the disk (core/disk.h). */
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/replica_priv.h"
 
 #include <stdlib.h>

@@ -43,7 +43,7 @@ void replica_run(struct core *core, struct slice key, replica_work_fn *work, rep
 enum toystore_status replica_store(struct replica_work *work, const struct ballot *promised,
                                    const struct record *incoming, bool settled, bool from_owner);
 
-/* Immutable keys (chunks, pages, core/key.h): the record is a register with a zero ballot and no
+/* Immutable keys (chunks, pages, rules/key.h): the record is a register with a zero ballot and no
  * siblings, stored by Transfer with reason TRANSFER_IMMUTABLE; OK also when it is already there. */
 
 #endif

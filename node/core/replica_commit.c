@@ -3,8 +3,8 @@
  * commit is asked for, as scans do that come after it: a newer era or a leadership that is noted
  * while an accept is on its way to the disk must see it, since its acknowledgement still counts.
  * What the disk then refuses is taken out again. */
-#include "core/key.h"
-#include "core/listing.h"
+#include "rules/key.h"
+#include "rules/listing.h"
 #include "core/replica_priv.h"
 
 /* The keys of layouts have owners of their own (all members), so they are in no partition's tree:

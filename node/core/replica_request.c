@@ -1,7 +1,7 @@
 /* Requests of members about one key: GET PREPARE PUT SETTLED HINT_PUT (PROTOCOL 3 and 6).
  * Enters from core_dispatch; leaves to the key's queue (replica.c), and from its commit to the
  * reply. TRANSFER and SYNC are next door (replica_transfer.c). */
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/replica_priv.h"
 
 #include <stdlib.h>

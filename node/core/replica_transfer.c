@@ -1,6 +1,6 @@
 /* TRANSFER: store() of many records of one partition, for hints, repair and moves; SYNC: what was
  * acknowledged before is made durable (PROTOCOL 3 and 5, DESIGN 6). */
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/replica_priv.h"
 
 static enum toystore_status transfer_one(struct core *core, struct replica_request *request,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "core/json.h"
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/replica_priv.h"
 #include "core/rpc_priv.h"
 #include "core/swim_priv.h"

@@ -7,7 +7,7 @@
 
 #include "core/core_priv.h"
 #include "core/json.h"
-#include "core/key.h"
+#include "rules/key.h"
 
 enum { KEPT_MAX = 256, KEEPERS_MAX = 64 };
 

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 
 enum { SESSION_TEXT_SIZE = 2 * SESSION_SIZE };
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/retire_priv.h"
 #include "wire/file_pieces.h"
 

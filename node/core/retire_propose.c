@@ -4,7 +4,7 @@
  * from swim (a client is gone) and the timer of retire_tell.c; leaves to ask.c. */
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/retire_priv.h"
 
 enum { SESSION_KEY_SIZE = sizeof KEY_SESSIONS + 2 * SESSION_SIZE };

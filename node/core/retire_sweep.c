@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/retire_priv.h"
 
 void retire_sweep_free(struct retire *retire)

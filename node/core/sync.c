@@ -7,7 +7,7 @@
  * SYNC_OPEN_MAX at a time, and the next page is asked for when all of these are dealt with. Enters
  * from sync_start; leaves to rpc (TREE, FETCH), the disk, and the caller's differ and done.
  */
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/tree_priv.h"
 
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 
 struct views *views_new(struct core *core)
 {

@@ -3,7 +3,7 @@
 #ifndef TOYSTORE_CORE_VIEW_H
 #define TOYSTORE_CORE_VIEW_H
 
-#include "core/electorate.h"
+#include "rules/electorate.h"
 #include "core/rpc.h"
 
 /* What this node keeps for each partition of the newest layout, whether it owns it or not. */

@@ -9,7 +9,7 @@
  *     ideal                   an equal share of the newcomer, in the same percent: fewer cannot
  *                             move */
 #include "base/prng.h"
-#include "core/layout.h"
+#include "rules/layout.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Layouts: what is accepted gives a whole ring, and the same bytes again. */
 #include "fuzz.h"
 
-#include "core/layout.h"
+#include "rules/layout.h"
 
 void fuzz_one(struct slice bytes)
 {

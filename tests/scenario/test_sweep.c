@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/retire_priv.h"
 
 enum { RETIRED_MS = 9000, SWEPT_MS = 36000 };

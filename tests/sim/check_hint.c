@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "core/hint_priv.h"
-#include "core/version.h"
+#include "rules/version.h"
 #include "core/view.h"
 #include "wire/record.h"
 

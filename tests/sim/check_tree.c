@@ -2,7 +2,7 @@
  * the digests that are kept beside them, and folded in memory, stand for what is there. */
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/tree.h"
 #include "core/view.h"
 #include "sim/sim.h"

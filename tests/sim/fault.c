@@ -6,7 +6,7 @@
  * once, and check what durable puts promise. */
 #include "sim/fault.h"
 
-#include "core/key.h"
+#include "rules/key.h"
 #include "sim/client.h"
 #include "sim/sim.h"
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/key.h"
+#include "rules/key.h"
 
 #define CALL_OF_FILES (1ull << 61)
 

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "core/version.h"
+#include "rules/version.h"
 #include "wire/frame.h"
 
 static const char *const event_names[] = {

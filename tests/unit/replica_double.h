@@ -4,7 +4,7 @@
 #define TOYSTORE_TEST_REPLICA_DOUBLE_H
 
 #include "core/hint.h"
-#include "core/key.h"
+#include "rules/key.h"
 #include "core/replica_priv.h"
 #include "core/retire_priv.h"
 #include "core/tree_priv.h"

@@ -1,5 +1,5 @@
 /* electorate: quorums that must meet do, by trying every pair of sets. */
-#include "core/electorate.h"
+#include "rules/electorate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

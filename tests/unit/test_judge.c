@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "core/coord_judge.h"
+#include "rules/judge.h"
 
 static const struct era now_era = {3, 1};
 

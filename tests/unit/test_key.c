@@ -1,5 +1,5 @@
 /* key: what is a key, and how keys stand in the store. */
-#include "core/key.h"
+#include "rules/key.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* layout: the ring of the first tests of FACTS, balance, zones, weights, and what a change moves.
  */
-#include "core/layout.h"
+#include "rules/layout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

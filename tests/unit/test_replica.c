@@ -7,7 +7,7 @@
 
 #include "replica_double.h"
 
-#include "core/listing.h"
+#include "rules/listing.h"
 
 #define KEY slice_str("dir/name")
 

@@ -1,5 +1,5 @@
 /* version: the laws of merge on random histories, and what PROTOCOL 2 promises of visibility. */
-#include "core/version.h"
+#include "rules/version.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* key: which keys are allowed, and the reserved ones below .toystore/ (DESIGN 3). */
-#ifndef TOYSTORE_CORE_KEY_H
-#define TOYSTORE_CORE_KEY_H
+#ifndef TOYSTORE_RULES_KEY_H
+#define TOYSTORE_RULES_KEY_H
 
 #include "wire/types.h"
 

@@ -1,5 +1,5 @@
 /* key: the rules of keys, and where a key stands in the store's spaces (DESIGN 3). */
-#include "core/key.h"
+#include "rules/key.h"
 
 #include <stdio.h>
 

@@ -1,9 +1,9 @@
 /* judge: what a put does to a key's record (PROTOCOL 4, judge): a pure function of the op and what
  * the owners showed. */
-#ifndef TOYSTORE_CORE_COORD_JUDGE_H
-#define TOYSTORE_CORE_COORD_JUDGE_H
+#ifndef TOYSTORE_RULES_JUDGE_H
+#define TOYSTORE_RULES_JUDGE_H
 
-#include "core/version.h"
+#include "rules/version.h"
 
 /* One put, as a coordinator got it. Slices are borrowed. */
 struct judge_put {

@@ -1,8 +1,8 @@
 /* listing: the index entry of a key: what a record shows, without its value. */
-#include "core/listing.h"
+#include "rules/listing.h"
 
-#include "core/key.h"
-#include "core/version.h"
+#include "rules/key.h"
+#include "rules/version.h"
 #include "wire/messages.h"
 #include "wire/pack.h"
 

@@ -1,7 +1,7 @@
 /* version: the algebra of records (PROTOCOL 2): what covers what, what is visible, merge.
  * Pure; results borrow from their inputs and from the arena. */
-#ifndef TOYSTORE_CORE_VERSION_H
-#define TOYSTORE_CORE_VERSION_H
+#ifndef TOYSTORE_RULES_VERSION_H
+#define TOYSTORE_RULES_VERSION_H
 
 #include "wire/record.h"
 

@@ -1,7 +1,7 @@
 /* tally: counts what owners showed. Pure but for the references to frames that it keeps. */
-#include "core/coord_tally.h"
+#include "rules/tally.h"
 
-#include "core/version.h"
+#include "rules/version.h"
 
 void tally_clear(struct tally *tally)
 {

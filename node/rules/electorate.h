@@ -1,9 +1,9 @@
 /* electorate: the owners of a partition in every live layout, and which sets of them are a quorum
  * (PROTOCOL 1). A set is a mask over `members`; a quorum must be one in EACH live layout. */
-#ifndef TOYSTORE_CORE_ELECTORATE_H
-#define TOYSTORE_CORE_ELECTORATE_H
+#ifndef TOYSTORE_RULES_ELECTORATE_H
+#define TOYSTORE_RULES_ELECTORATE_H
 
-#include "core/layout.h"
+#include "rules/layout.h"
 
 enum { ELECTORATE_MAX = 2 * REPLICAS_MAX };
 

@@ -1,8 +1,8 @@
 /* rank: the order in which a partition prefers the members of a layout (DESIGN 4). */
-#ifndef TOYSTORE_CORE_RANK_H
-#define TOYSTORE_CORE_RANK_H
+#ifndef TOYSTORE_RULES_RANK_H
+#define TOYSTORE_RULES_RANK_H
 
-#include "core/layout.h"
+#include "rules/layout.h"
 
 /* Work space for one layout, used for partition after partition. */
 struct ranker;

@@ -4,7 +4,7 @@
  * the set only when a single other one covers it *and* all that it covers, and has seen as much:
  * else, when the middle one of three has gone, a stale copy of the first would be a sibling again.
  * That relation is a partial order, and merge keeps the greatest of the union. */
-#include "core/version.h"
+#include "rules/version.h"
 
 #include <stdlib.h>
 

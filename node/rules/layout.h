@@ -3,13 +3,19 @@
  *
  * Source: Dynamo 4.2-4.3 (partitioning, preference lists), with weighted rendezvous hashing in
  * place of tokens: each partition ranks all members, zones first; the first N own it. */
-#ifndef TOYSTORE_CORE_LAYOUT_H
-#define TOYSTORE_CORE_LAYOUT_H
+#ifndef TOYSTORE_RULES_LAYOUT_H
+#define TOYSTORE_RULES_LAYOUT_H
 
-#include "core/core.h"
-#include "core/limits.h"
+#include "base/buf.h"
+#include "wire/types.h"
 
-enum { WEIGHT_MAX = 10000 };
+enum {
+    CLUSTER_ID_SIZE = 16,
+    ZONE_SIZE_MAX = 64,
+    WEIGHT_MAX = 10000,
+    MEMBERS_MAX = 1024,   /* members of any kind that a node remembers */
+    PARTITIONS_MAX = 4096 /* Q at most */
+};
 
 struct layout_member {
     node_id id;

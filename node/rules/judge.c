@@ -1,5 +1,5 @@
 /* judge: conditions, changes and the bookkeeping of a register's chain. */
-#include "core/coord_judge.h"
+#include "rules/judge.h"
 
 #include <sys/stat.h>
 

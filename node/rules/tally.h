@@ -1,8 +1,8 @@
 /* tally: what the owners of a key showed of it, and what may be concluded (PROTOCOL 4 and 5). */
-#ifndef TOYSTORE_CORE_COORD_TALLY_H
-#define TOYSTORE_CORE_COORD_TALLY_H
+#ifndef TOYSTORE_RULES_TALLY_H
+#define TOYSTORE_RULES_TALLY_H
 
-#include "core/electorate.h"
+#include "rules/electorate.h"
 #include "wire/record.h"
 
 struct tally {

@@ -1,5 +1,5 @@
 /* electorate: the arithmetic of quorums (PROTOCOL 1 words). */
-#include "core/electorate.h"
+#include "rules/electorate.h"
 
 static unsigned min_unsigned(unsigned a, unsigned b)
 {

@@ -2,7 +2,7 @@
  *
  * Members are ranked by score; then the best of each zone come first, in that order, then the
  * second best of each, and so on: the first owners stand in as many zones as there are. */
-#include "core/rank.h"
+#include "rules/rank.h"
 
 #include <stdlib.h>
 

@@ -3,12 +3,12 @@
  * Weighted rendezvous hashing: a member's score for a partition is -log2(u) / weight with u drawn
  * from the hash of (partition, member); the lowest score ranks first. The logarithm is fixed-point
  * and two scores are compared as fractions, so that every machine ranks alike. */
-#include "core/layout.h"
+#include "rules/layout.h"
 
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "core/rank.h"
+#include "rules/rank.h"
 #include "wire/cursor.h"
 #include "wire/pack.h"
 
