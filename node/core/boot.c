@@ -343,6 +343,8 @@ static bool restore_pair(struct core *core, struct slice key, struct slice value
         views_restore(core, key, value);
     else if (slice_equal(key, slice_str("changes")))
         move_restore(core, value);
+    else if (slice_equal(key, slice_str(META_SESSIONS)))
+        return session_restore(core, value);
     else if (slice_equal(key, slice_str("scrub")))
         scrub_restore(core, value);
     else if (has_prefix(key, "session/"))

@@ -404,6 +404,8 @@ void coord_store(struct core *core, const struct toystore_request *request, stru
     store->deadline.handle = own;
     timer_set(core, &store->deadline, store->deadline_us, on_deadline);
     store->view = view_of(core, store->partition);
+    if (request->change != TOYSTORE_DELETE)
+        session_stores(core, &op.session);
     pack(core, store, request);
     store_move(core, store, STORE_ASK);
 }

@@ -55,6 +55,7 @@ void core_free(struct core *core)
     disk_free(core);
     heap_free(&core->timers);
     free(core->nonces);
+    free(core->past);
     free(core);
 }
 

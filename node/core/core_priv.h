@@ -38,7 +38,10 @@ struct core {
 
     node_id id;
     struct session session;
-    uint64_t sequence;             /* of the last op of this session */
+    uint64_t sequence;    /* of the last op of this session */
+    bool session_stored;  /* chunks, and the disk knows (session.c) */
+    struct session *past; /* earlier ones that have stored chunks, and wait to be retired */
+    size_t past_count;
     struct member self;            /* what gossip says of this node */
     bool started, ready, stopping; /* stopping: EVENT_LEAVE came, nothing new is taken */
     bool stopped;                  /* ACTION_STOP was given */

@@ -42,13 +42,21 @@ bool retire_in_force(const struct core *core, const struct session *session);
 
 /* ---- who is to be retired (retire_propose.c) ---- */
 
-/* A client has left, or has been dead for long enough. */
-void retire_due(struct core *core, const struct member *member);
+/* Nobody begins anything under it any more: a client has left, or has been dead for long enough; or
+ * it was of an earlier process of this node. `name` is for the log. */
+void retire_due(struct core *core, const struct session *session, const char *name);
 void retire_report(struct core *core, struct json *json);
 
-/* ---- at a client (session.c) ---- */
+/* ---- whose sessions they are (session.c) ---- */
 
 /* `old` was retired: if it is this node's still, the node goes on under a new one. */
 void session_renew(struct core *core, const struct session *old);
+/* A chunk is going to be stored under this session. */
+void session_stores(struct core *core, const struct session *session);
+/* Reads back "sessions" of TOYSTORE_META. */
+bool session_restore(struct core *core, struct slice value);
+/* Those of earlier processes: once the layout is known. */
+void session_retire_past(struct core *core);
+#define META_SESSIONS "sessions"
 
 #endif

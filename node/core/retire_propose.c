@@ -2,6 +2,7 @@
  * .toystore/sessions/ID (PROTOCOL 8). One storing member does it: the first in rank of that key
  * that it knows to be alive; the next ones take over when nothing has happened for a while. Enters
  * from swim (a client is gone) and the timer of retire_tell.c; leaves to ask.c. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "rules/key.h"
@@ -74,18 +75,17 @@ static unsigned turn(const struct core *core, const struct session *session)
     return before;
 }
 
-void retire_due(struct core *core, const struct member *member)
+void retire_due(struct core *core, const struct session *session, const char *name)
 {
     struct retire *retire = core->retire;
     if (!core->config.storing || !view_newest(core) || retire->due_count >= RETIRE_DUE_MAX ||
-        retire_noted(core, &member->session) || waits(core, &member->session))
+        retire_noted(core, session) || waits(core, session))
         return;
     struct retiring *retiring = base_alloc(sizeof *retiring);
-    retiring->session = member->session;
-    memcpy(retiring->name, member->name, sizeof retiring->name);
+    retiring->session = *session;
+    snprintf(retiring->name, sizeof retiring->name, "%s", name);
     retiring->handle = ++retire->handles;
-    retiring->at_us =
-        core->now_us + probes_us(core, RETIRE_TAKEOVER_PROBES) * turn(core, &member->session);
+    retiring->at_us = core->now_us + probes_us(core, RETIRE_TAKEOVER_PROBES) * turn(core, session);
     list_push_back(&retire->due, &retiring->link);
     retire->due_count++;
     retire_wake(core);

@@ -334,6 +334,7 @@ void retire_wake(struct core *core)
 
 void retire_start(struct core *core)
 {
+    session_retire_past(core);
     if (core->config.storing)
         timer_set_after_ms(core, &core->retire->step, RETIRE_STEP_MS, step);
 }

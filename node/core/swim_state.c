@@ -49,7 +49,7 @@ static void set_state(struct core *core, struct swim_member *m, enum toystore_me
 static void forget_client(struct core *core, struct timer *timer)
 {
     struct swim_member *m = container_of(timer, struct swim_member, forget);
-    retire_due(core, &m->own);
+    retire_due(core, &m->own.session, m->own.name);
     swim_forget(core, m);
 }
 
@@ -64,7 +64,7 @@ static void now_gone(struct core *core, struct swim_member *m, enum toystore_mem
         timer_set(core, &m->forget, core->now_us + CLIENT_FORGET_PROBES * swim_interval_us(core),
                   forget_client);
     if (!m->own.storing && state == TOYSTORE_LEFT)
-        retire_due(core, &m->own);
+        retire_due(core, &m->own.session, m->own.name);
     gossip_queue(core, m);
     if (was_alive)
         swim_event(core, TOYSTORE_LEAVE, m);

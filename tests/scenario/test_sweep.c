@@ -236,6 +236,36 @@ static void it_is_remembered(void **state)
     cluster_stop();
 }
 
+/* A storing member that is killed, as a mount with a store of its own may be: when it is back, it
+ * retires the session that its earlier process has stored under. What had been published stays. */
+static void a_storing_member_sweeps_what_it_left_itself(void **state)
+{
+    (void)state;
+    for (unsigned count = 1; count <= 3; count += 2) {
+        cluster_start(count);
+        file = core_op_new(cluster_core(0));
+        struct session session = core_session(cluster_core(0));
+        struct part lost = store_chunk(0, &file), kept = store_chunk(0, &file);
+        put_record(0, &kept.op, NULL);
+        cluster_kill(0);
+        cluster_restart(0);
+        cluster_run_ms(2000);
+        assert_true(retire_noted(cluster_core(0), &session));
+        assert_true(is_there(&lost));
+        cluster_run_ms(SWEPT_MS);
+        assert_false(is_there(&lost));
+        assert_true(is_there(&kept));
+        /* Nothing was stored since: nothing is retired for that. */
+        size_t retired = retire_count(cluster_core(0));
+        cluster_kill(0);
+        cluster_restart(0);
+        cluster_run_ms(SWEPT_MS);
+        assert_int_equal(retire_count(cluster_core(0)), retired);
+        assert_true(is_there(&kept));
+        cluster_stop();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +274,7 @@ int main(void)
         cmocka_unit_test(what_an_absent_owner_has_accepted_counts),
         cmocka_unit_test(who_wakes_up_in_time_loses_nothing),
         cmocka_unit_test(it_is_remembered),
+        cmocka_unit_test(a_storing_member_sweeps_what_it_left_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,10 +103,11 @@ void boot_reset(struct core *core, const char *why)
 
 static unsigned net_retiring;
 
-void retire_due(struct core *core, const struct member *member)
+void retire_due(struct core *core, const struct session *session, const char *name)
 {
     (void)core;
-    (void)member;
+    (void)session;
+    (void)name;
     net_retiring++;
 }
 
