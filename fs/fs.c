@@ -96,8 +96,10 @@ void fs_free(struct fs *fs)
 {
     for (size_t i = 0; i < fs->handles.capacity; i++) {
         struct handle *handle = fs->handles.objects[i];
-        if (handle)
-            handle_free(fs, handle);
+        if (handle == NULL)
+            continue;
+        handle_free_dir(handle);
+        handle_free(fs, handle);
     }
     for (size_t i = 0; i < fs->nodes.capacity; i++) {
         struct node *node = fs->nodes.objects[i];

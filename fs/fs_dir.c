@@ -31,8 +31,12 @@ static void dir_clear(struct dir *dir)
     dir->valid = dir->more = false;
 }
 
-void dir_free(struct dir *dir)
+void handle_free_dir(struct handle *handle)
 {
+    struct dir *dir = handle->dir;
+    if (dir == NULL)
+        return;
+    handle->dir = NULL;
     dir_clear(dir);
     list_remove(&dir->link);
     free(dir);
@@ -323,8 +327,10 @@ void fs_readdir(struct fs *fs, uint64_t id, uint64_t offset, unsigned plus, fs_e
 void fs_releasedir(struct fs *fs, uint64_t id)
 {
     struct handle *handle = pool_get(&fs->handles, id);
-    if (handle)
-        handle_free(fs, handle);
+    if (handle == NULL)
+        return;
+    handle_free_dir(handle);
+    handle_free(fs, handle);
 }
 
 static void dir_synced(void *arg, const struct toystore_result *result)

@@ -392,8 +392,6 @@ void handle_free(struct fs *fs, struct handle *handle)
         content_unref(content);
     }
     free(handle->text);
-    if (handle->dir)
-        dir_free(handle->dir);
     struct node *node = handle->node;
     pool_delete(&fs->handles, handle->id);
     node_release(node);

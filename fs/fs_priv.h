@@ -187,7 +187,6 @@ struct node *node_new(struct fs *fs, struct slice key); /* copies the key; busy 
 void node_rename(struct node *node, struct slice key);
 void node_free_key(struct node *node);
 void slice_free(struct slice owned); /* what name_join made */
-void handle_free(struct fs *fs, struct handle *handle);
 void node_hold(struct node *node);
 void node_release(struct node *node);
 void node_make_current(struct node *node);
@@ -275,8 +274,12 @@ void fs_gone(struct fs *fs, struct slice key, const struct toystore_op *file);
 void second_look(struct fs *fs, struct slice directory); /* later, at one that was removed */
 void second_looks_free(struct fs *fs);
 
+/* ---- fs_open.c ---- */
+void handle_free(struct fs *fs, struct handle *handle);
+
 /* ---- fs_dir.c ---- */
-void dir_free(struct dir *dir);
+/* What a handle of a directory has been listed: to be freed before the handle. */
+void handle_free_dir(struct handle *handle);
 
 /* ---- dir_plus.c ---- */
 /* A put of a key begins or ends: what its directory's readers were listed does not hold. */
