@@ -1,355 +1,17 @@
-/* toystore: the command line. One connection to one node; a file put here and one copied into a
- * mount are the same file.
+/* toystore: the command line. One connection to one node.
  *
- * Enters from the shell; leaves to a node by cli/remote.h, for large files by way of transfer.h. */
-#include "cli/change.h"
-#include "cli/remote.h"
+ * Enters from the shell; leaves to the file of the command, and to a node by cli/remote.h. */
+#include "cli/cli.h"
 #include "cli/render.h"
 #include "cli/repair.h"
-#include "transfer.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
-enum {
-    EXIT_DONE = 0,
-    EXIT_NO = 1, /* not found, or a condition failed */
-    EXIT_USAGE = 2,
-    EXIT_NO_QUORUM = 3,
-    EXIT_INDETERMINATE = 4
-};
+enum { WORDS_SIZE = 1024 };
 
-enum { LIST_LIMIT = 512, WORDS_SIZE = 1024 };
-
-struct cli {
-    const char *node;
-    bool json, strict, plan;
-    struct change_options change;
-    int argc;
-    char **argv;
-    struct remote *remote;
-    int exit_status;
-};
-
-static int complain(const char *what, const char *why)
-{
-    fprintf(stderr, "toystore: %s: %s\n", what, why);
-    return EXIT_NO_QUORUM;
-}
-
-static int exit_of(enum toystore_status status)
-{
-    switch (status) {
-    case TOYSTORE_OK:
-        return EXIT_DONE;
-    case TOYSTORE_NOT_FOUND:
-    case TOYSTORE_CONFLICT:
-    case TOYSTORE_IS_DIRECTORY:
-    case TOYSTORE_NOT_DIRECTORY:
-        return EXIT_NO;
-    case TOYSTORE_INVALID:
-    case TOYSTORE_TOO_LARGE:
-    case TOYSTORE_RESERVED:
-        return EXIT_USAGE;
-    case TOYSTORE_INDETERMINATE:
-        return EXIT_INDETERMINATE;
-    default:
-        return EXIT_NO_QUORUM;
-    }
-}
-
-static int exit_of_errno(int error)
-{
-    switch (error) {
-    case 0:
-        return EXIT_DONE;
-    case -ENOENT:
-    case -EISDIR:
-    case -ENOTDIR:
-    case -EEXIST:
-        return EXIT_NO;
-    case -EINVAL:
-    case -EFBIG:
-    case -ENAMETOOLONG:
-        return EXIT_USAGE;
-    case -ETIMEDOUT: /* fs/submit.c: a put that may yet appear */
-        return EXIT_INDETERMINATE;
-    default:
-        return EXIT_NO_QUORUM;
-    }
-}
-
-static void explain(const struct cli *cli, enum toystore_status status, const char *message)
-{
-    const char *key = cli->argc > 1 ? cli->argv[1] : cli->argv[0];
-    if (status == TOYSTORE_OK)
-        return;
-    fprintf(stderr, "toystore: %s: %s\n", key,
-            message != NULL && message[0] ? message : toystore_status_meaning(status));
-}
-
-static struct toystore_bytes key_of(const char *text)
-{
-    return (struct toystore_bytes){text, strlen(text)};
-}
-
-static int finish(struct cli *cli, bool alive)
-{
-    return alive ? cli->exit_status : complain(cli->node, remote_error(cli->remote));
-}
-
-/* A put whose connection broke may have happened. */
-static int finish_put(struct cli *cli, bool alive)
-{
-    if (!alive)
-        complain(cli->node, remote_error(cli->remote));
-    return alive ? cli->exit_status : EXIT_INDETERMINATE;
-}
-
-/* ---- put ---- */
-
-static ssize_t read_all(int fd, void *buffer, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = read(fd, (char *)buffer + done, size - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
-/* What was read to find out whether the value is small, then the rest of standard input. */
-struct source {
-    const char *head;
-    size_t head_size, given;
-    bool more;
-};
-
-static ssize_t source_read(void *arg, void *buffer, size_t size)
-{
-    struct source *source = arg;
-    size_t n = min_size(size, source->head_size - source->given);
-    if (n > 0) {
-        memcpy(buffer, source->head + source->given, n);
-        source->given += n;
-        return (ssize_t)n;
-    }
-    return source->more ? read_all(STDIN_FILENO, buffer, size) : 0;
-}
-
-struct transfer_wait {
-    bool finished;
-    int error;
-};
-
-static void transfer_done(void *arg, int error)
-{
-    struct transfer_wait *wait = arg;
-    wait->finished = true;
-    wait->error = error;
-}
-
-static int transfer_end(struct cli *cli, struct transfer_wait *wait)
-{
-    if (!remote_run(cli->remote, &wait->finished))
-        return complain(cli->node, remote_error(cli->remote));
-    if (wait->error != 0)
-        complain(cli->argv[1], strerror(-wait->error));
-    return exit_of_errno(wait->error);
-}
-
-static int put_large(struct cli *cli, struct source *source)
-{
-    struct store_face face = remote_face(cli->remote);
-    struct transfer_wait wait = {0};
-    transfer_put(&face, slice_str(cli->argv[1]), source_read, source, transfer_done, &wait);
-    int status = transfer_end(cli, &wait);
-    return wait.finished ? status : EXIT_INDETERMINATE;
-}
-
-static int put_small(struct cli *cli, struct slice value)
-{
-    enum toystore_status status = TOYSTORE_INDETERMINATE;
-    char *message = NULL;
-    bool alive = remote_put(cli->remote, slice_str(cli->argv[1]), value, &status, &message);
-    if (alive)
-        explain(cli, status, message);
-    free(message);
-    cli->exit_status = exit_of(status);
-    return finish_put(cli, alive);
-}
-
-static int run_put(struct cli *cli)
-{
-    if (cli->argc == 3 && strlen(cli->argv[2]) <= TRANSFER_INLINE_MAX)
-        return put_small(cli, slice_str(cli->argv[2]));
-    if (cli->argc == 3) {
-        struct source source = {.head = cli->argv[2], .head_size = strlen(cli->argv[2])};
-        return put_large(cli, &source);
-    }
-    char *head = base_alloc(TRANSFER_INLINE_MAX + 1);
-    ssize_t n = read_all(STDIN_FILENO, head, TRANSFER_INLINE_MAX + 1);
-    int status;
-    struct source source = {.head = head, .head_size = n > 0 ? (size_t)n : 0, .more = true};
-    if (n < 0)
-        status = complain("standard input", strerror((int)-n));
-    else if (n <= TRANSFER_INLINE_MAX)
-        status = put_small(cli, slice_of(head, (size_t)n));
-    else
-        status = put_large(cli, &source);
-    free(head);
-    return status;
-}
-
-/* ---- get ---- */
-
-static int write_out(void *arg, const void *data, size_t size)
-{
-    (void)arg;
-    return fwrite(data, 1, size, stdout) == size ? 0 : -errno;
-}
-
-struct got {
-    struct cli *cli;
-    bool large; /* more than a record: by transfer */
-};
-
-static void get_seen(void *arg, const struct toystore_result *result)
-{
-    struct got *got = arg;
-    got->cli->exit_status = exit_of(result->status);
-    if (result->status != TOYSTORE_OK || result->version_count == 0) {
-        explain(got->cli, result->status, result->message);
-        return;
-    }
-    const struct toystore_version *version = &result->versions[0];
-    if (result->sloppy)
-        fprintf(stderr, "toystore: %s: no quorum; this may not be the newest value\n",
-                got->cli->argv[1]);
-    if (version->kind == TOYSTORE_REFERENCE) {
-        got->large = true;
-    } else if (version->kind == TOYSTORE_DIRECTORY) {
-        explain(got->cli, TOYSTORE_IS_DIRECTORY, NULL);
-        got->cli->exit_status = EXIT_NO;
-    } else if (write_out(NULL, version->value.data, version->value.size) != 0) {
-        got->cli->exit_status = complain("standard output", strerror(errno));
-    }
-}
-
-static int run_get(struct cli *cli)
-{
-    struct got got = {.cli = cli};
-    struct toystore_request request = {
-        .type = TOYSTORE_GET, .key = key_of(cli->argv[1]), .strict = cli->strict};
-    if (!remote_call(cli->remote, &request, get_seen, &got))
-        return finish(cli, false);
-    if (!got.large)
-        return cli->exit_status;
-    struct store_face face = remote_face(cli->remote);
-    struct transfer_wait wait = {0};
-    transfer_get(&face, slice_str(cli->argv[1]), write_out, NULL, transfer_done, &wait);
-    return transfer_end(cli, &wait);
-}
-
-/* ---- rm, ls, reports ---- */
-
-static int run_rm(struct cli *cli)
-{
-    enum toystore_status status = TOYSTORE_INDETERMINATE;
-    char *message = NULL;
-    bool alive = remote_delete(cli->remote, slice_str(cli->argv[1]), &status, &message);
-    if (alive)
-        explain(cli, status, message);
-    free(message);
-    cli->exit_status = exit_of(status);
-    return finish_put(cli, alive);
-}
-
-struct listing {
-    struct cli *cli;
-    uint64_t after;
-    bool more, first;
-};
-
-static void print_json_text(struct toystore_bytes text)
-{
-    const uint8_t *bytes = text.data;
-    putchar('"');
-    for (size_t i = 0; i < text.size; i++) {
-        if (bytes[i] == '"' || bytes[i] == '\\')
-            printf("\\%c", bytes[i]);
-        else if (bytes[i] < 0x20)
-            printf("\\u%04x", bytes[i]);
-        else
-            putchar(bytes[i]);
-    }
-    putchar('"');
-}
-
-static const char *entry_type(const struct toystore_entry *entry)
-{
-    static const char *const words[] = {"tombstone", "file",    "file",    "directory",
-                                        "symlink",   "special", "internal"};
-    return (size_t)entry->kind < ARRAY_COUNT(words) ? words[entry->kind] : "unknown";
-}
-
-static void print_entry(const struct listing *listing, const struct toystore_entry *entry)
-{
-    if (listing->cli->json) {
-        printf("%s\n  {\"name\": ", listing->first ? "" : ",");
-        print_json_text(entry->name);
-        printf(", \"kind\": \"%s\", \"size\": %llu, \"mode\": \"%o\", \"mtime\": %lld.%09lld}",
-               entry_type(entry), (unsigned long long)entry->attributes.size,
-               entry->attributes.mode, (long long)(entry->attributes.mtime_ns / 1000000000),
-               (long long)(entry->attributes.mtime_ns % 1000000000));
-        return;
-    }
-    fwrite(entry->name.data, 1, entry->name.size, stdout);
-    puts(entry->kind == TOYSTORE_DIRECTORY ? "/" : "");
-}
-
-static void list_seen(void *arg, const struct toystore_result *result)
-{
-    struct listing *listing = arg;
-    listing->cli->exit_status = exit_of(result->status);
-    listing->more = result->status == TOYSTORE_OK && result->more && result->entry_count > 0;
-    explain(listing->cli, result->status, result->message);
-    for (size_t i = 0; i < result->entry_count; i++) {
-        print_entry(listing, &result->entries[i]);
-        listing->after = result->entries[i].cookie;
-        listing->first = false;
-    }
-}
-
-static int run_ls(struct cli *cli)
-{
-    struct listing listing = {.cli = cli, .more = true, .first = true};
-    const char *directory = cli->argc > 1 ? cli->argv[1] : "";
-    if (cli->json)
-        printf("[");
-    while (listing.more) {
-        struct toystore_request request = {.type = TOYSTORE_LIST,
-                                           .key = key_of(directory),
-                                           .after = listing.after,
-                                           .limit = LIST_LIMIT,
-                                           .strict = cli->strict};
-        if (!remote_call(cli->remote, &request, list_seen, &listing))
-            return finish(cli, false);
-    }
-    if (cli->json)
-        printf("%s]\n", listing.first ? "" : "\n");
-    return cli->exit_status;
-}
+/* ---- reports ---- */
 
 static int run_report(struct cli *cli)
 {
@@ -358,12 +20,12 @@ static int run_report(struct cli *cli)
     struct slice argument = slice_str(cli->argc > 1 ? cli->argv[1] : "");
     bool alive = remote_report(cli->remote, cli->argv[0], argument, &status, &text);
     if (alive && status != TOYSTORE_OK)
-        explain(cli, status, text);
+        cli_explain(cli, status, text);
     else if (alive && (cli->json || !render(text)))
         puts(text);
     free(text);
-    cli->exit_status = exit_of(status);
-    return finish(cli, alive);
+    cli->exit_status = cli_exit_of(status);
+    return cli_finish(cli, alive);
 }
 
 /* What a change would move: its words are one argument of the report. */
@@ -550,12 +212,12 @@ int main(int argc, char **argv)
     char error[300];
     cli.remote = remote_open(cli.node, error, sizeof error);
     if (cli.remote == NULL)
-        return complain("no connection", error);
+        return cli_complain("no connection", error);
     if (cli.strict)
         remote_be_strict(cli.remote);
     status = command->run(&cli);
     if (fflush(stdout) != 0 && status == EXIT_DONE)
-        status = complain("standard output", strerror(errno));
+        status = cli_complain("standard output", strerror(errno));
     remote_close(cli.remote);
     return status;
 }
