@@ -133,6 +133,11 @@ static void get_seen(void *arg, const struct toystore_result *result)
     if (result->sloppy)
         fprintf(stderr, "toystore: %s: no quorum; this may not be the newest value\n",
                 got->cli->argv[1]);
+    if (result->version_count > 1)
+        fprintf(stderr,
+                "toystore: %s: %zu versions stand beside each other; this is the first. A put "
+                "replaces them all; a mount shows each as a file, below .toystore/conflicts\n",
+                got->cli->argv[1], result->version_count);
     if (version->kind == TOYSTORE_REFERENCE) {
         got->large = true;
     } else if (version->kind == TOYSTORE_DIRECTORY) {

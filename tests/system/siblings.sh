@@ -87,6 +87,8 @@ ls "$b" | grep -qxF "$old.conflict-$tag" || fail "conflicts=show does not: $(ls 
 # The command line sees the same.
 [ "$(on_1 get "$old")" = "$(cat "$a/$old")" ] ||
     fail "toystore get is not what the name shows"
+on_1 get "$old" 2>&1 >/dev/null | grep -q "2 versions" || fail "toystore get does not say that there are two"
+on_1 get "$d" 2>&1 >/dev/null | grep -q versions && fail "toystore get says it of what has one"
 on_1 stat --json "$old" >"$work/stat" 2>&1
 grep -q '"sibling"' "$work/stat" || fail "toystore stat says: $(cat "$work/stat")"
 
