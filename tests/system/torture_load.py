@@ -147,14 +147,21 @@ class Mount:
     def remove(self, key):
         return self.guarded(lambda: os.unlink(self.path(key)) is None) is True or None
 
+    def whole(self, key):
+        with open(self.path(key), 'rb', buffering=0) as file:
+            data = b''
+            while part := file.read(1 << 20):
+                data += part
+            return data
+
     def read(self, key):
-        def work():
-            with open(self.path(key), 'rb', buffering=0) as file:
-                data = b''
-                while part := file.read(1 << 20):
-                    data += part
-                return [data]
-        return self.guarded(work)
+        return self.guarded(lambda: [self.whole(key)])
+
+    def read_siblings(self, key):
+        """What stands beside it since a split."""
+        directory = os.path.join('.toystore/conflicts', key)
+        return self.guarded(lambda: [self.whole(os.path.join(directory, name))
+                                     for name in os.listdir(self.path(directory))])
 
 
 class Key:
@@ -330,9 +337,9 @@ class Torture:
 
     # ---- those who judge ----
 
-    def settle(self, place, key):
+    def settle(self, place, key, read=None):
         for _ in range(40):
-            values = place.read(key)
+            values = (read or place.read)(key)
             if values is not None:
                 return values
             time.sleep(0.5)
@@ -355,7 +362,9 @@ class Torture:
 
     def judge_lines(self, name, place):
         """Each in one of the versions: after a split there may be several, side by side."""
-        lost, found = 0, [v.decode().split() for v in self.settle(place, 't/lines') or [b'']]
+        values = (self.settle(place, 't/lines') or []) + (
+            self.settle(place, 't/lines', place.read_siblings) or [])
+        lost, found = 0, [v.decode().split() for v in values or [b'']]
         there = set().union(*found)
         for line in sorted(line for line, done in self.lines.items() if done and line not in there):
             self.say('%s: the line %s is lost' % (name, line))
