@@ -315,23 +315,33 @@ class Torture:
             self.pause(NAMES)
 
     def workers(self):
+        """Each with its own chance, drawn before any of them runs."""
         chances = (random.Random(self.seed * 100 + n) for n in range(100))
         ma, mb = self.mounts
 
-        def raw():
-            return Raw(self.hosts, next(chances))
-        yield lambda: self.write_values('raw', self.values[0::3], raw(), next(chances))
-        yield lambda: self.write_values('mount a', self.values[1::3], ma, next(chances))
-        yield lambda: self.write_values('mount b', self.values[2::3], mb, next(chances))
-        yield lambda: self.write_large(self.large, mb, next(chances))
-        yield lambda: self.read_values('raw', raw(), self.values, next(chances))
+        def values(name, keys, place=None):
+            place = place or Raw(self.hosts, next(chances))
+            chance = next(chances)
+            return lambda: self.write_values(name, keys, place, chance)
+
+        def reads(name, keys, place=None):
+            place = place or Raw(self.hosts, next(chances))
+            chance = next(chances)
+            return lambda: self.read_values(name, place, keys, chance)
+
+        def large(chance):
+            return lambda: self.write_large(self.large, mb, chance)
+        yield values('raw', self.values[0::3])
+        yield values('mount a', self.values[1::3], ma)
+        yield values('mount b', self.values[2::3], mb)
+        yield large(next(chances))
+        yield reads('raw', self.values)
         for name, mount in (('mount a', ma), ('mount b', mb)):
-            yield lambda n=name, m=mount: self.read_values(n, m, self.values + self.large,
-                                                           next(chances))
+            yield reads(name, self.values + self.large, mount)
             yield lambda n=name, m=mount: self.append_lines(n[-1] + '1', m)
             yield lambda n=name, m=mount: self.append_lines(n[-1] + '2', m)
             yield lambda n=name, m=mount: self.create_names(n[-1], m)
-        yield lambda: self.create_names('raw', raw())
+        yield lambda place=Raw(self.hosts, next(chances)): self.create_names('raw', place)
         for worker in range(2):
             yield lambda w=worker: self.registers.work(w)
 
