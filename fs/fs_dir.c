@@ -357,7 +357,10 @@ void fs_fsyncdir(struct fs *fs, uint64_t id, fs_done_fn *done, void *arg)
     struct listing *listing = base_alloc(sizeof *listing);
     *listing = (struct listing){.fs = fs, .done = done, .arg = arg};
     struct toystore_bytes key = bytes_of(handle->node->key);
-    struct toystore_request request = {
-        .type = TOYSTORE_SYNC, .key = key, .keys = &key, .key_count = 1};
+    struct toystore_request request = {.type = TOYSTORE_SYNC,
+                                       .key = key,
+                                       .keys = &key,
+                                       .key_count = 1,
+                                       .key_ops = &handle->node->seen.op};
     fs_submit(fs, &request, dir_synced, listing);
 }

@@ -53,9 +53,16 @@ static void gather_chunks(struct syncing *syncing)
 
 struct sync_keys {
     struct toystore_bytes *keys;
+    struct toystore_op *ops; /* the version of each that must be durable; none: not known here */
     struct file_key *texts;
     size_t count, text_count;
 };
+
+static void add_key(struct sync_keys *to, struct slice key, struct toystore_op op)
+{
+    to->keys[to->count] = bytes_of(key);
+    to->ops[to->count++] = op;
+}
 
 static struct file_key *next_text(struct sync_keys *to)
 {
@@ -63,22 +70,31 @@ static struct file_key *next_text(struct sync_keys *to)
     return text;
 }
 
+static struct toystore_op directory_op(struct fs *fs, struct slice key)
+{
+    const struct node *node = node_at(fs, key);
+    bool known = node && node->seen.kind == TOYSTORE_DIRECTORY;
+    return known ? node->seen.op : (struct toystore_op){0};
+}
+
 /* The name, its directories, the record and its pages: once, with the first chunks. */
 static void add_file(struct sync_keys *to, const struct content *content)
 {
+    static const struct toystore_op none;
     struct slice key = content->node->key;
     struct file_key *text;
-    for (; key.size > 0; key = key_parent_of(key))
-        to->keys[to->count++] = bytes_of(key);
+    add_key(to, key, content->name_op);
+    for (key = key_parent_of(key); key.size > 0; key = key_parent_of(key))
+        add_key(to, key, directory_op(content->fs, key));
     if (!content->reference)
         return;
     text = next_text(to);
     file_record_key(text, &content->file);
-    to->keys[to->count++] = bytes_of(file_key_slice(text));
+    add_key(to, file_key_slice(text), content->record_op);
     for (size_t i = 0; i < content->page_count; i++) {
         text = next_text(to);
         page_key(text, &content->file, &content->pages[i].page);
-        to->keys[to->count++] = bytes_of(file_key_slice(text));
+        add_key(to, file_key_slice(text), none);
     }
 }
 
@@ -88,23 +104,27 @@ static void sync_next(struct syncing *syncing)
 {
     const struct content *content = syncing->content;
     size_t chunks = min_size(syncing->count - syncing->covered, SYNC_CHUNKS_MAX);
-    size_t most = chunks + content->page_count + 1;
-    struct sync_keys to = {.keys =
-                               base_alloc((most + content->node->key.size + 1) * sizeof *to.keys),
-                           .texts = base_alloc(most * sizeof *to.texts)};
+    size_t texts = chunks + content->page_count + 1, most = texts + content->node->key.size + 1;
+    struct sync_keys to = {.keys = base_alloc(most * sizeof *to.keys),
+                           .ops = base_alloc(most * sizeof *to.ops),
+                           .texts = base_alloc(texts * sizeof *to.texts)};
     if (syncing->covered == 0)
         add_file(&to, content);
     for (size_t i = 0; i < chunks; i++) {
         const struct segment *segment = syncing->chunks[syncing->covered + i];
         struct file_key *text = next_text(&to);
         chunk_key(text, &segment->file, &segment->chunk);
-        to.keys[to.count++] = bytes_of(file_key_slice(text));
+        add_key(&to, file_key_slice(text), (struct toystore_op){0});
     }
     syncing->asked = chunks;
-    struct toystore_request request = {
-        .type = TOYSTORE_SYNC, .key = to.keys[0], .keys = to.keys, .key_count = to.count};
+    struct toystore_request request = {.type = TOYSTORE_SYNC,
+                                       .key = to.keys[0],
+                                       .keys = to.keys,
+                                       .key_count = to.count,
+                                       .key_ops = to.ops};
     fs_submit(syncing->fs, &request, synced, syncing);
     free(to.keys);
+    free(to.ops);
     free(to.texts);
 }
 

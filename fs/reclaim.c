@@ -147,14 +147,17 @@ static void sync(struct remains *remains)
         if (count < RECLAIM_KEYS_MAX)
             piece_key(&texts[count++], container_of(link, struct piece, link));
     }
+    struct toystore_op *ops = base_alloc(RECLAIM_KEYS_MAX * sizeof *ops);
+    ops[0] = remains->record; /* deleted: what a quorum shows */
     for (size_t i = 0; i < count; i++)
         keys[i] = bytes_of(file_key_slice(&texts[i]));
     remains->asked = count - 1;
     remains->open++;
     remains->fs->reclaiming++;
     struct toystore_request request = {
-        .type = TOYSTORE_SYNC, .key = keys[0], .keys = keys, .key_count = count};
+        .type = TOYSTORE_SYNC, .key = keys[0], .keys = keys, .key_count = count, .key_ops = ops};
     fs_submit(remains->fs, &request, synced, remains);
+    free(ops);
     free(keys);
     free(texts);
 }

@@ -65,8 +65,9 @@ static void refused(void *arg)
 static struct toystore_request *copy_request(const struct toystore_request *request)
 {
     size_t matches = request->match_count * sizeof *request->match;
-    size_t size =
-        sizeof *request + matches + request->key.size + request->value.size + request->extra.size;
+    size_t ops = request->key_ops ? request->key_count * sizeof *request->key_ops : 0;
+    size_t size = sizeof *request + matches + ops + request->key.size + request->value.size +
+                  request->extra.size;
     for (size_t i = 0; i < request->key_count; i++)
         size += sizeof *request->keys + request->keys[i].size;
     uint8_t *at = base_alloc(size);
@@ -79,6 +80,11 @@ static struct toystore_request *copy_request(const struct toystore_request *requ
         memcpy(at, request->match, matches);
     copy->match = (const void *)at;
     at += matches;
+    if (ops) {
+        memcpy(at, request->key_ops, ops);
+        copy->key_ops = (const void *)at;
+        at += ops;
+    }
     for (size_t i = 0; i < request->key_count + 3; i++) {
         struct toystore_bytes from = i == 0   ? request->key
                                      : i == 1 ? request->value

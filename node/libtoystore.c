@@ -420,6 +420,9 @@ static struct courier *courier_new(struct toystore *node, const struct toystore_
     for (size_t i = 0; i < request->key_count; i++)
         keys[i] = copy_bytes(&courier->arena, request->keys[i]);
     copy->keys = keys;
+    struct toystore_bytes ops = {request->key_ops, request->key_count * sizeof *request->key_ops};
+    if (request->key_ops != NULL)
+        copy->key_ops = copy_bytes(&courier->arena, ops).data;
     return courier;
 }
 

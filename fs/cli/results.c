@@ -12,11 +12,14 @@ static struct toystore_bytes slice_bytes(struct slice slice)
 
 void remote_request_encode(struct buf *out, const struct toystore_request *request)
 {
-    struct buf match = {0}, keys = {0};
+    struct buf match = {0}, keys = {0}, key_ops = {0};
     for (size_t i = 0; i < request->match_count; i++)
         wire_put_OPID(&match, op_from_public(request->match[i]));
     for (size_t i = 0; i < request->key_count; i++)
         wire_put_BYTES(&keys, bytes_slice(request->keys[i]));
+    size_t op_count = request->key_ops ? request->key_count : 0;
+    for (size_t i = 0; i < op_count; i++)
+        wire_put_OPID(&key_ops, op_from_public(request->key_ops[i]));
     call_request_encode(out, &(struct call_request){
                                  .type = (uint32_t)request->type,
                                  .key = bytes_slice(request->key),
@@ -40,9 +43,11 @@ void remote_request_encode(struct buf *out, const struct toystore_request *reque
                                                                  : 0,
                                  .deadline_ms = request->deadline_ms,
                                  .retry = request->retry,
+                                 .key_ops = {(uint32_t)op_count, buf_slice(&key_ops)},
                              });
     buf_free(&match);
     buf_free(&keys);
+    buf_free(&key_ops);
 }
 
 /* An item takes more bytes than this: a count alone makes nobody allocate. */

@@ -204,6 +204,9 @@ struct toystore_request {
     /* SYNC */
     const struct toystore_bytes *keys;
     size_t key_count;
+    const struct toystore_op *key_ops; /* in the order of keys: the version that must be durable,
+                                          or one that came after it. NULL, or zero: what a quorum
+                                          shows. Of immutable keys there is one version only */
 
     /* GET, LIST and PUT of SET_VALUE or DELETE: all that CoordinateGet, -List, -Put and -Delete do.
      * A put makes missing directories, and is NOT_DIRECTORY below a file; a delete leaves
@@ -233,7 +236,8 @@ struct toystore_result {
     /* GET, FETCH, and PUT with CONFLICT where the coordinator saw it: what is visible; [0] is
      * shown under the name. PUT with OK: the op, and what was replaced if that was a file in
      * chunks that is at this name no more. GET with NOT_FOUND: a tombstone, if it has an
-     * extra. */
+     * extra. GET: the op of the key's register, also where that is a tombstone or hidden by a
+     * sloppy put; zero: there is none. */
     const struct toystore_version *versions;
     size_t version_count;
     struct toystore_op op;

@@ -124,22 +124,39 @@ static bool read_keys(struct arena *arena, const struct wire_list *list,
     return true;
 }
 
-static bool read_match(struct arena *arena, const struct wire_list *list,
-                       struct toystore_request *request)
+/* NULL: malformed. */
+static struct toystore_op *read_ops(struct arena *arena, const struct wire_list *list)
 {
     struct cursor cursor = cursor_of(list->items);
-    if (list->count > MATCH_MAX)
-        return false;
-    struct toystore_op *match = arena_alloc(arena, list->count * sizeof *match + 1);
+    struct toystore_op *ops = arena_alloc(arena, list->count * sizeof *ops + 1);
     for (uint32_t i = 0; i < list->count; i++) {
         struct op_id id;
         if (!wire_get_OPID(&cursor, &id))
-            return false;
-        match[i] = op_to_public(id);
+            return NULL;
+        ops[i] = op_to_public(id);
     }
-    request->match = match;
+    return ops;
+}
+
+static bool read_match(struct arena *arena, const struct wire_list *list,
+                       struct toystore_request *request)
+{
+    if (list->count > MATCH_MAX)
+        return false;
+    request->match = read_ops(arena, list);
     request->match_count = list->count;
-    return true;
+    return request->match != NULL;
+}
+
+static bool read_key_ops(struct arena *arena, const struct wire_list *list,
+                         struct toystore_request *request)
+{
+    if (list->count == 0)
+        return true;
+    if (list->count != request->key_count)
+        return false;
+    request->key_ops = read_ops(arena, list);
+    return request->key_ops != NULL;
 }
 
 /* On the wire 2 stands for "sloppy allowed". */
@@ -173,7 +190,8 @@ static bool read_call(struct arena *arena, struct slice params, struct toystore_
                                          .strict = read_strict(call.strict),
                                          .deadline_ms = call.deadline_ms,
                                          .retry = call.retry};
-    return read_match(arena, &call.match, request) && read_keys(arena, &call.keys, request);
+    return read_match(arena, &call.match, request) && read_keys(arena, &call.keys, request) &&
+           read_key_ops(arena, &call.key_ops, request);
 }
 
 void client_handle(struct core *core, const struct rpc_request *request)

@@ -62,6 +62,8 @@ void get_answer(struct core *core, struct coord_get *get, bool sloppy)
 {
     struct toystore_result result = {.message = "", .sloppy = sloppy};
     result_versions(&get->tally.arena, &get->tally.base, &result);
+    if (get->tally.base.has_register)
+        result.op = op_to_public(get->tally.base.reg.version.op);
     result.status = result.version_count > 0 ? TOYSTORE_OK : TOYSTORE_NOT_FOUND;
     if (result.version_count == 0)
         result_tombstone(&get->tally.arena, &get->tally.base, &result);

@@ -61,6 +61,10 @@ void request_copy(struct arena *arena, const struct toystore_request *from,
     for (size_t i = 0; i < from->key_count; i++)
         keys[i] = copy_bytes(arena, from->keys[i]);
     to->keys = keys;
+    if (from->key_ops)
+        to->key_ops = (const void *)arena_copy(
+                          arena, slice_of(from->key_ops, from->key_count * sizeof *from->key_ops))
+                          .data;
 }
 
 /* ---- what could not begin, answered from outside; bounded by the callers' own limits ---- */

@@ -34,11 +34,11 @@ struct replica_op {
 };
 
 struct replica {
-    struct pool ops;      /* struct replica_op */
-    struct map keys;      /* key -> struct replica_key */
-    struct list refused;  /* struct refusal */
-    struct timer refuse;  /* to refuse them from outside */
-    struct pool requests; /* struct replica_request */
+    struct pool ops;          /* struct replica_op */
+    struct map keys;          /* key -> struct replica_key */
+    struct list refused;      /* struct refusal */
+    struct timer refuse;      /* to refuse them from outside */
+    struct pool requests;     /* struct replica_request */
     uint64_t damaged, mended; /* copies found damaged since the start; others' in their place */
 };
 
@@ -106,8 +106,9 @@ struct replica_request {
     enum toystore_status status;
     struct transfer_item *items; /* of a transfer */
     uint32_t *results;
-    struct cursor keys; /* of a sync: not looked at yet */
-    uint32_t open;      /* records or keys to come */
+    struct cursor keys, ops; /* of a sync: not looked at yet */
+    struct op_id op;         /* what must be at the one that is looked at */
+    uint32_t open;           /* records or keys to come */
 };
 
 /* The view check, and mute, before everything. False: it was answered, or is parked. */

@@ -126,31 +126,62 @@ static void sync_commit(struct core *core, struct replica_request *request)
     disk_commit(core, &nothing, true, resume_to(sync_committed, request->handle, 0));
 }
 
-static void sync_next_key(struct core *core, struct replica_request *request);
-
-static void sync_loaded(struct core *core, const struct core_event *event, struct resume resume)
+/* What this owner has missed would count as durable here without being here. */
+static void sync_missed(struct core *core, struct replica_request *request)
 {
-    struct replica_request *request = pool_get(&core->replica->requests, resume.handle);
-    if (event->status == 0) {
-        sync_next_key(core, request);
-        return;
-    }
     RPC_REPLY(core, &request->origin, sync_reply, {.status = TOYSTORE_UNKNOWN});
     replica_request_free(core, request);
 }
 
-/* A chunk that this owner has missed would count as durable here without being here. */
+static void sync_next_key(struct core *core, struct replica_request *request);
+
+static void sync_token(struct core *core, const struct core_event *event, struct resume resume)
+{
+    struct replica_request *request = pool_get(&core->replica->requests, resume.handle);
+    if (event->status == 0)
+        sync_next_key(core, request);
+    else
+        sync_missed(core, request);
+}
+
+static bool sync_holds(struct slice bytes, const struct op_id *op)
+{
+    struct entry entry;
+    struct record record = {0};
+    struct arena arena = {0};
+    bool holds = entry_decode(bytes, &entry) == 0 &&
+                 record_decode(&arena, entry.record, &record) == 0 && record_has(&record, op);
+    arena_free(&arena);
+    return holds;
+}
+
+static void sync_record(struct core *core, const struct core_event *event, struct resume resume)
+{
+    struct replica_request *request = pool_get(&core->replica->requests, resume.handle);
+    bool here = event->status == 0 && sync_holds(blob_slice(event->bytes), &request->op);
+    if (here)
+        sync_next_key(core, request);
+    else
+        sync_missed(core, request);
+}
+
+/* What was acknowledged before stands in the store or on its way to it, where a load sees it. */
 static void sync_next_key(struct core *core, struct replica_request *request)
 {
     struct slice key;
-    while (request->open > 0 && wire_get_BYTES(&request->keys, &key)) {
+    while (request->open > 0 && wire_get_BYTES(&request->keys, &key) &&
+           wire_get_OPID(&request->ops, &request->op)) {
         request->open--;
-        if (!key_is_immutable(key))
-            continue;
-        struct hash128 token = key_token(key);
-        disk_load(core, TOYSTORE_TOKENS, slice_of(token.bytes, sizeof token.bytes),
-                  resume_to(sync_loaded, request->handle, 0));
-        return;
+        if (key_is_immutable(key)) {
+            struct hash128 token = key_token(key);
+            disk_load(core, TOYSTORE_TOKENS, slice_of(token.bytes, sizeof token.bytes),
+                      resume_to(sync_token, request->handle, 0));
+            return;
+        }
+        if (request->op.sequence != 0) {
+            disk_load(core, TOYSTORE_RECORDS, key, resume_to(sync_record, request->handle, 0));
+            return;
+        }
     }
     sync_commit(core, request);
 }
@@ -158,10 +189,13 @@ static void sync_next_key(struct core *core, struct replica_request *request)
 /* A mute owner may have lost what it acknowledged and must not say otherwise. */
 static enum toystore_status sync_check(struct core *core, const struct sync_request *sync)
 {
-    struct cursor cursor = cursor_of(sync->keys.items);
+    struct cursor cursor = cursor_of(sync->keys.items), ops = cursor_of(sync->ops.items);
+    if (sync->ops.count != sync->keys.count)
+        return TOYSTORE_INVALID;
     for (uint32_t i = 0; i < sync->keys.count; i++) {
         struct slice key;
-        if (!wire_get_BYTES(&cursor, &key))
+        struct op_id op;
+        if (!wire_get_BYTES(&cursor, &key) || !wire_get_OPID(&ops, &op))
             return TOYSTORE_INVALID;
         if (view_partition(core, view_partition_of(core, key))->mute)
             return TOYSTORE_MUTE;
@@ -187,6 +221,7 @@ void replica_sync(struct core *core, const struct rpc_request *request)
     if (own == NULL)
         return;
     own->keys = cursor_of(sync.keys.items);
+    own->ops = cursor_of(sync.ops.items);
     own->open = sync.keys.count;
     sync_next_key(core, own);
 }

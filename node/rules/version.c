@@ -48,6 +48,18 @@ bool register_has(const struct reg *reg, const struct op_id *op)
     return false;
 }
 
+bool record_has(const struct record *record, const struct op_id *op)
+{
+    if (record->has_register && register_has(&record->reg, op))
+        return true;
+    for (size_t i = 0; i < record->sloppy_count; i++) {
+        const struct version *version = &record->sloppy[i].version;
+        if (op_id_equal(&version->op, op) || version_covers(version, op))
+            return true;
+    }
+    return false;
+}
+
 static struct cover later_cover(const struct cover *a, const struct cover *b)
 {
     struct cover result = a->sequence >= b->sequence ? *a : *b;

@@ -10,6 +10,8 @@ bool version_covers(const struct version *version, const struct op_id *op);
 /* Does the register's chain hold the op: covers, its own op, or recent? What recent remembers as
  * refused is not held: it has replaced nothing. */
 bool register_has(const struct reg *reg, const struct op_id *op);
+/* The same of all that the record holds, sloppy puts and what they cover. */
+bool record_has(const struct record *record, const struct op_id *op);
 
 /* The register with the higher ballot; the union of sloppy puts, less those that another one
  * covers with all that they cover. Commutative, associative, idempotent. `out` may be one of the

@@ -200,6 +200,72 @@ static void a_sync_needs_a_quorum_of_each_key(void **state)
     cluster_stop();
 }
 
+static const enum wire_method mending[] = {METHOD_TRANSFER, METHOD_FETCH, METHOD_TREE,
+                                           METHOD_COMPARE,  METHOD_PUT,   METHOD_PREPARE};
+
+static void lose_mending(bool lost)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(mending); i++)
+        cluster_lose(mending[i], lost);
+}
+
+static bool holds(unsigned node, const char *key, const struct toystore_op *op)
+{
+    struct entry entry;
+    struct record record;
+    struct op_id id = op_from_public(*op);
+    return cluster_stored(node, key, &entry, &record) && record_has(&record, &id);
+}
+
+/* One owner has the put, one is dead, and one has missed it: no quorum could tell of it after the
+ * next power loss, whoever says what must be there. */
+static void a_sync_does_not_count_who_has_missed_the_put(void **state)
+{
+    (void)state;
+    for (int named = 0; named < 2; named++) {
+        cluster_start(3);
+        assert_int_equal(cluster_put(0, "k", "old"), TOYSTORE_OK);
+        cluster_run_ms(1000);
+        cluster_kill(2);
+        struct toystore_request put = put_request_of("k", "new");
+        const struct toystore_result *result = cluster_call(0, &put);
+        assert_int_equal(result->status, TOYSTORE_OK);
+        struct toystore_op op = result->op;
+        cluster_kill(1);
+        lose_mending(true);
+        cluster_restart(2);
+        cluster_run_ms(1000);
+        assert_false(holds(2, "k", &op));
+        struct toystore_bytes key = bytes_text("k");
+        struct toystore_request sync = {.type = TOYSTORE_SYNC,
+                                        .keys = &key,
+                                        .key_count = 1,
+                                        .key_ops = named ? &op : NULL,
+                                        .deadline_ms = 2000};
+        assert_int_equal(cluster_call(0, &sync)->status, TOYSTORE_UNAVAILABLE);
+        assert_false(holds(2, "k", &op));
+        lose_mending(false);
+        sync.deadline_ms = 10000;
+        assert_int_equal(cluster_call(0, &sync)->status, TOYSTORE_OK);
+        assert_true(holds(2, "k", &op));
+        cluster_stop();
+    }
+}
+
+/* What the caller wrote was replaced, and a collection has forgotten that it ever was. */
+static void a_sync_of_what_nobody_knows_is_of_what_stands_there(void **state)
+{
+    (void)state;
+    cluster_start(3);
+    assert_int_equal(cluster_put(0, "k", "x"), TOYSTORE_OK);
+    struct toystore_bytes keys[2] = {bytes_text("k"), bytes_text("nothing")};
+    struct toystore_op ops[2] = {{.session = {7}, .sequence = 7}, {.session = {7}, .sequence = 8}};
+    struct toystore_request sync = {
+        .type = TOYSTORE_SYNC, .keys = keys, .key_count = 2, .key_ops = ops, .deadline_ms = 2000};
+    assert_int_equal(cluster_call(1, &sync)->status, TOYSTORE_OK);
+    cluster_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +278,8 @@ int main(void)
         cmocka_unit_test(a_directory_of_tombstones_is_listed_in_few_rounds),
         cmocka_unit_test(a_listing_needs_its_quorum),
         cmocka_unit_test(a_sync_needs_a_quorum_of_each_key),
+        cmocka_unit_test(a_sync_does_not_count_who_has_missed_the_put),
+        cmocka_unit_test(a_sync_of_what_nobody_knows_is_of_what_stands_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,8 @@ static struct {
     void (*deleting)(struct slice key); /* a chunk or page; NULL: nobody looks */
     size_t puts, gets, stores, fetches;
     size_t syncs, synced_chunks, synced_keys; /* requests, and what they named */
-    struct prng prng;                         /* when set: answers come in any order */
+    size_t synced_versions; /* of which the version was named that is there, too */
+    struct prng prng;       /* when set: answers come in any order */
     bool shuffled;
 } store;
 
@@ -257,6 +258,8 @@ static void double_sync(const struct toystore_request *request)
         store.synced_keys += !chunk;
         const struct double_version *version =
             map_get(&store.versions, slice_from(request->keys[i]));
+        if (request->key_ops && !op_none(&request->key_ops[i]) && version)
+            store.synced_versions += version->op.sequence >= request->key_ops[i].sequence;
         if (version)
             double_set(&store.durable, slice_from(request->keys[i]), double_copy(version));
     }

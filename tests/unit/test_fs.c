@@ -249,6 +249,7 @@ static void fsync_names_what_is_not_known_to_be_durable(void **state)
     assert_int_equal(ended(), 0);
     assert_int_equal(store.synced_chunks, store.stores);
     assert_int_equal(store.synced_keys, 2);
+    assert_int_equal(store.synced_versions, 2);
     size_t stores = store.stores;
     fs_write(b, handle, size, slice_of(bytes, 300000), 0, user, keep, NULL);
     assert_int_equal(ended(), 0);

@@ -303,40 +303,68 @@ static void test_durable_only_where_asked_and_for_layouts(void **state)
     assert_int_equal(disks[2].durables, 3);
 }
 
+/* As record_of makes it; 0: none. */
+static struct op_id op_of(uint64_t counter)
+{
+    return counter ? (struct op_id){{{1}}, counter + 1} : (struct op_id){0};
+}
+
+/* Of the key, and of another one unless that is empty. */
+static enum toystore_status sync_keys(struct op_id op, struct slice other)
+{
+    static const struct op_id none;
+    struct buf keys = {0}, ops = {0};
+    wire_put_BYTES(&keys, KEY);
+    wire_put_OPID(&ops, op);
+    uint32_t count = other.size > 0 ? 2 : 1;
+    if (count == 2) {
+        wire_put_BYTES(&keys, other);
+        wire_put_OPID(&ops, none);
+    }
+    struct sync_request request = {{count, buf_slice(&keys)}, {count, buf_slice(&ops)}};
+    struct sync_reply reply;
+    world_ask(1, 2, METHOD_SYNC, rpc_pack_sync_request(&request));
+    assert_true(sync_reply_decode(world.last.result, &reply));
+    buf_free(&keys);
+    buf_free(&ops);
+    return reply.status;
+}
+
 static void test_sync_makes_durable_unless_mute(void **state)
 {
     (void)state;
-    struct buf keys = {0};
-    wire_put_BYTES(&keys, KEY);
-    struct sync_request request = {{1, buf_slice(&keys)}};
-    struct sync_reply reply;
     for (int mute = 0; mute < 2; mute++) {
         of_key()->mute = mute;
-        world_ask(1, 2, METHOD_SYNC, rpc_pack_sync_request(&request));
-        assert_true(sync_reply_decode(world.last.result, &reply));
-        assert_int_equal(reply.status, mute ? TOYSTORE_MUTE : TOYSTORE_OK);
+        assert_int_equal(sync_keys(op_of(0), slice_str("")), mute ? TOYSTORE_MUTE : TOYSTORE_OK);
         assert_int_equal(disks[2].durables, 1);
     }
-    buf_free(&keys);
+}
+
+static void test_sync_does_not_vouch_for_a_version_that_is_missing(void **state)
+{
+    (void)state;
+    assert_int_equal(sync_keys(op_of(5), slice_str("")), TOYSTORE_UNKNOWN);
+    put(5);
+    assert_int_equal(disks[2].durables, 0);
+    assert_int_equal(sync_keys(op_of(5), slice_str("")), TOYSTORE_OK);
+    assert_int_equal(disks[2].durables, 1);
+    assert_int_equal(sync_keys(op_of(6), slice_str("")), TOYSTORE_UNKNOWN);
+    put(6); /* of the same session: stands for the earlier one */
+    assert_int_equal(sync_keys(op_of(5), slice_str("")), TOYSTORE_OK);
+    assert_int_equal(sync_keys(op_of(6), slice_str("")), TOYSTORE_OK);
+    assert_int_equal(disks[2].durables, 3);
+    assert_int_equal(sync_keys((struct op_id){{{2}}, 1}, slice_str("")), TOYSTORE_UNKNOWN);
 }
 
 static void test_sync_does_not_vouch_for_a_chunk_that_is_missing(void **state)
 {
     (void)state;
     struct slice chunk = slice_str(".toystore/chunks/0011/22");
-    struct buf keys = {0};
-    wire_put_BYTES(&keys, KEY);
-    wire_put_BYTES(&keys, chunk);
-    struct sync_request request = {{2, buf_slice(&keys)}};
-    struct sync_reply reply;
     for (int there = 0; there < 2; there++) {
         if (there)
             transfer_from(1, chunk, chunk_of(1), false);
-        world_ask(1, 2, METHOD_SYNC, rpc_pack_sync_request(&request));
-        assert_true(sync_reply_decode(world.last.result, &reply));
-        assert_int_equal(reply.status, there ? TOYSTORE_OK : TOYSTORE_UNKNOWN);
+        assert_int_equal(sync_keys(op_of(0), chunk), there ? TOYSTORE_OK : TOYSTORE_UNKNOWN);
     }
-    buf_free(&keys);
 }
 
 static void test_settled_by_message_and_by_the_second_of_two(void **state)
@@ -501,6 +529,7 @@ int main(void)
         TEST(a_full_disk_and_a_broken_one_are_told),
         TEST(durable_only_where_asked_and_for_layouts),
         TEST(sync_makes_durable_unless_mute),
+        TEST(sync_does_not_vouch_for_a_version_that_is_missing),
         TEST(sync_does_not_vouch_for_a_chunk_that_is_missing),
         TEST(settled_by_message_and_by_the_second_of_two),
         TEST(transfer_stores_and_refuses),
