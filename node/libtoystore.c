@@ -8,6 +8,7 @@
 #include "base/base.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -136,8 +137,10 @@ static void *run_thread(void *arg)
 
 int toystore_start(struct toystore *node)
 {
+    pthread_mutex_lock(&node->mutex);
     int status = pthread_create(&node->thread, NULL, run_thread, node);
-    node->threaded = status == 0;
+    node->threaded = node->running = status == 0; /* from here on only its thread touches it */
+    pthread_mutex_unlock(&node->mutex);
     return -status;
 }
 
@@ -244,19 +247,32 @@ static void visit_run(void *arg)
     pthread_mutex_unlock(&visit->node->mutex);
 }
 
+/* False: the node's thread takes no calls any more. */
+static bool visit_posted(struct visit *visit)
+{
+    int error;
+    while ((error = driver_post(visit->node->driver, visit_run, visit)) == -EBUSY)
+        sched_yield();
+    return error == 0;
+}
+
 static void on_node(struct toystore *node, void (*call)(void *arg), void *arg)
 {
     struct visit visit = {.node = node, .call = call, .arg = arg};
-    pthread_mutex_lock(&node->mutex);
-    bool idle = !node->running;
-    pthread_mutex_unlock(&node->mutex);
-    if (idle || on_thread(node) || driver_post(node->driver, visit_run, &visit) != 0) {
+    if (on_thread(node)) {
         call(arg);
         return;
     }
     pthread_mutex_lock(&node->mutex);
-    while (!visit.done)
-        pthread_cond_wait(&node->changed, &node->mutex);
+    if (node->running) {
+        pthread_mutex_unlock(&node->mutex);
+        bool posted = visit_posted(&visit);
+        pthread_mutex_lock(&node->mutex);
+        while (posted ? !visit.done : node->running)
+            pthread_cond_wait(&node->changed, &node->mutex);
+    }
+    if (!visit.done) /* with the mutex held: it does not begin to run meanwhile */
+        call(arg);
     pthread_mutex_unlock(&node->mutex);
 }
 

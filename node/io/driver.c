@@ -50,8 +50,10 @@ static void stop_by_core(struct driver *driver, const struct action *action)
         return;
     driver->stopping = true;
     driver->status = action->status;
-    if (action->status != 0)
-        snprintf(driver->reason, sizeof driver->reason, "%s", action->text ? action->text : "");
+    if (action->status == 0)
+        return;
+    snprintf(driver->reason, sizeof driver->reason, "%s", action->text ? action->text : "");
+    atomic_store(&driver->reason_told, true);
 }
 
 static void carry_out(struct driver *driver, struct action *action)
@@ -362,7 +364,7 @@ int driver_run(struct driver *driver)
 
 const char *driver_stop_reason(const struct driver *driver)
 {
-    return driver->reason;
+    return atomic_load(&driver->reason_told) ? driver->reason : "";
 }
 
 void driver_free(struct driver *driver)

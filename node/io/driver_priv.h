@@ -197,6 +197,7 @@ struct driver {
     bool leaving, stopping, lingering, closing; /* one after the other, see stop_in_steps */
     int status;
     char reason[256];
+    atomic_bool reason_told; /* it is whole, and stays as it is: others may read it */
 };
 
 /* An event goes to the core; the time is filled in. */

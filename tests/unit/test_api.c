@@ -134,6 +134,43 @@ static void ops_are_never_given_twice(void **state)
     toystore_free(node);
 }
 
+static void *ask_for_ops(void *arg)
+{
+    struct worker *worker = arg;
+    struct toystore_op last = {.sequence = 0};
+    for (int i = 0; i < KEYS; i++) {
+        struct toystore_op op = toystore_op_new(worker->node);
+        worker->wrong += op.sequence <= last.sequence;
+        last = op;
+        free(toystore_report(worker->node, "members"));
+    }
+    return NULL;
+}
+
+/* By others than its own thread, before it has one, while it begins and while it ends. */
+static void a_node_is_asked_at_any_time(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        struct toystore *node = node_new();
+        struct worker workers[THREADS] = {{0}};
+        for (int i = 0; i < THREADS; i++) {
+            workers[i].node = node;
+            pthread_create(&workers[i].thread, NULL, ask_for_ops, &workers[i]);
+        }
+        assert_int_equal(toystore_start(node), 0);
+        struct toystore_op first = toystore_op_new(node), second = toystore_op_new(node);
+        assert_true(second.sequence > first.sequence);
+        if (round % 2)
+            toystore_stop(node);
+        for (int i = 0; i < THREADS; i++) {
+            pthread_join(workers[i].thread, NULL);
+            assert_int_equal(workers[i].wrong, 0);
+        }
+        toystore_free(node);
+    }
+}
+
 static void what_is_missing_has_its_own_answer(void **state)
 {
     (void)state;
@@ -175,6 +212,7 @@ int main(void)
         cmocka_unit_test(a_stop_answers_everybody),
         cmocka_unit_test(a_stop_after_the_end_does_nothing),
         cmocka_unit_test(ops_are_never_given_twice),
+        cmocka_unit_test(a_node_is_asked_at_any_time),
         cmocka_unit_test(what_is_missing_has_its_own_answer),
         cmocka_unit_test(a_put_makes_its_directories),
     };
