@@ -61,4 +61,6 @@ done
 refused 2 "usage" toystore
 refused 2 "no-such-command" toystore no-such-command
 refused 1 "" toystore --node "$(host 1):3001" get no/such/key
+refused 1 "there is nothing under this key" toystore --node "$(host 1):3001" ls no/such
+refused 1 "it is no directory" toystore --node "$(host 1):3001" ls k
 refused 3 "" toystore --node "$(host 9):3001" get k

@@ -82,6 +82,8 @@ toystore --node "$(host 3):3001" put put/big <"$work/big" && cmp "$work/big" "$a
     fail "toystore put of a large file"
 toystore --node "$(host 3):3001" get big >"$work/got" && cmp "$work/got" "$work/part" ||
     fail "toystore get of a large file"
+is "the sizes of toystore ls" "$(stat -c %s "$a/big" "$a/put/big" | xargs)" \
+    "$( (ts 1 --json ls && ts 1 --json ls put) | sed -n 's/.*"big".*"size": \([0-9]*\).*/\1/p' | xargs)"
 toystore --node "$(host 1):3001" put users/alice hi
 is "a raw put in the mount" hi "$(cat "$a/users/alice")"
 echo -n hi2 >"$b/users/bob"
