@@ -140,6 +140,13 @@ int change_leave(struct remote *remote, const char *node, const struct change_op
     return status;
 }
 
+static bool is_called(const json_t *member, const char *word)
+{
+    const char *name = json_string_value(json_object_get(member, "name"));
+    const char *id = json_string_value(json_object_get(member, "id"));
+    return (name && strcmp(name, word) == 0) || (id && strcmp(id, word) == 0);
+}
+
 /* Is it in the newest layout that the node knows? */
 static bool in_ring(struct remote *remote, const char *newcomer, bool *ret_alive)
 {
@@ -151,21 +158,46 @@ static bool in_ring(struct remote *remote, const char *newcomer, bool *ret_alive
     json_t *root = *ret_alive && status == TOYSTORE_OK ? json_loads(body, 0, NULL) : NULL;
     json_t *layouts = json_object_get(root, "layouts"), *member;
     json_t *newest = json_array_get(layouts, json_array_size(layouts) - 1);
-    json_array_foreach(json_object_get(newest, "members"), index, member)
-    {
-        const char *name = json_string_value(json_object_get(member, "name"));
-        const char *id = json_string_value(json_object_get(member, "id"));
-        found = found || (name && strcmp(name, newcomer) == 0) || (id && strcmp(id, newcomer) == 0);
-    }
+    json_array_foreach(json_object_get(newest, "members"), index, member) found =
+        found || is_called(member, newcomer);
     json_decref(root);
     free(body);
     return found;
 }
 
-int change_replace(struct remote *remote, const char *node, const char *member,
-                   const char *newcomer, const struct change_options *options)
+/* Who it is that would go is the node's to say: its plan of the removal. DONE where there is
+ * nothing against it, or no plan to be had; the removal itself says more then. */
+static int may_replace(struct remote *remote, const char *member, const char *newcomer)
 {
-    int64_t end = now_ms() + (options->wait ? (int64_t)options->wait_s : JOIN_S) * 1000;
+    enum toystore_status status = TOYSTORE_UNAVAILABLE;
+    char change[300], *text = NULL;
+    json_t *root = NULL, *one;
+    int result = DONE;
+    size_t index;
+    snprintf(change, sizeof change, "remove %s", member);
+    if (remote_report(remote, "plan", slice_str(change), &status, &text) && status == TOYSTORE_OK)
+        root = json_loads(text, 0, NULL);
+    if (status == TOYSTORE_NOT_FOUND) {
+        fprintf(stderr, "toystore: %s\n", text && text[0] ? text : "there is no such member");
+        result = NOT_WELL;
+    }
+    json_array_foreach(json_object_get(root, "members"), index, one)
+    {
+        bool goes = json_integer_value(json_object_get(one, "will_own")) == 0 &&
+                    json_integer_value(json_object_get(one, "owns")) != 0;
+        if (!goes || !is_called(one, newcomer))
+            continue;
+        fprintf(stderr, "toystore: replace %s %s: these are one member; give the new one's id\n",
+                member, newcomer);
+        result = WRONG;
+    }
+    json_decref(root);
+    free(text);
+    return result;
+}
+
+static int wait_for(struct remote *remote, const char *node, const char *newcomer, int64_t end)
+{
     bool alive = true, said = false;
     while (!in_ring(remote, newcomer, &alive)) {
         if (!alive)
@@ -183,7 +215,19 @@ int change_replace(struct remote *remote, const char *node, const char *member,
         said = true;
         pause_a_little();
     }
-    return change_remove(remote, node, member, options);
+    return DONE;
+}
+
+int change_replace(struct remote *remote, const char *node, const char *member,
+                   const char *newcomer, const struct change_options *options)
+{
+    int64_t end = now_ms() + (options->wait ? (int64_t)options->wait_s : JOIN_S) * 1000;
+    int status = may_replace(remote, member, newcomer);
+    if (status == DONE)
+        status = wait_for(remote, node, newcomer, end);
+    if (status == DONE)
+        status = may_replace(remote, member, newcomer); /* it may have come by the same name */
+    return status == DONE ? change_remove(remote, node, member, options) : status;
 }
 
 int change_remove(struct remote *remote, const char *node, const char *member,

@@ -45,6 +45,11 @@ check_keys 1 k 40
 kill_node 2
 ts 1 replace n2 n6 --wait 1 >/dev/null 2>&1 && fail "a member that is not there takes another one's place"
 [ "$(ts 1 status --json | json_number layout_members)" = 3 ] || fail "a replacement that did not come has removed n2"
+ts 1 replace n1 n1 --no-wait 2>/dev/null && fail "a member that lives takes its own place"
+ts 1 replace "$(host 1):3001" n1 --no-wait 2>/dev/null && fail "a member takes its own place by its address"
+ts 1 replace nobody n1 --wait 300 2>"$work/nobody" && fail "nobody is replaced"
+grep -q 'no member "nobody"' "$work/nobody" || fail "replace of nobody says: $(cat "$work/nobody")"
+[ "$(ts 1 status --json | json_number layout_members)" = 3 ] || fail "a refused replacement has removed somebody"
 ts 1 replace n2 n6 >"$work/replace" &
 replacing=$!
 wait_for 10 grep -q 'waiting for n6' "$work/replace" || fail "replace does not wait for n6"
