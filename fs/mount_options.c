@@ -104,6 +104,11 @@ static int take_word(struct mount_options *options, char *word, char *error, siz
         *value++ = 0;
     if (strcmp(word, "timeout") == 0)
         return take_timeout(options, value, error, error_size);
+    if (strcmp(word, "locks") == 0 || strcmp(word, "conflicts") == 0) {
+        snprintf(error, error_size, "-o %s: must be %s=%s", word, word,
+                 word[0] == 'l' ? "local" : "show");
+        return -EINVAL;
+    }
     return take_node_option(options, word, value, error, error_size);
 }
 

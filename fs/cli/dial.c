@@ -11,20 +11,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Splits in place. */
-static bool split(char *text, char **ret_host, char **ret_port)
+/* Splits in place. More than one colon without brackets is an IPv6 address. */
+static bool split(char *text, char **ret_host, const char **ret_port)
 {
-    char *colon = strrchr(text, ':');
-    if (colon == NULL || colon == text || colon[1] == '\0')
-        return false;
-    *colon = '\0';
-    *ret_port = colon + 1;
-    *ret_host = text;
-    if (text[0] == '[' && colon[-1] == ']') {
-        colon[-1] = '\0';
-        *ret_host = text + 1;
-    }
-    return true;
+    char *close = text[0] == '[' ? strchr(text, ']') : NULL, *colon = strrchr(text, ':');
+    if (close ? close[1] != ':' : colon == NULL || strchr(text, ':') != colon)
+        colon = NULL;
+    if (colon)
+        *colon = '\0';
+    if (close)
+        *close = '\0';
+    *ret_host = close ? text + 1 : text;
+    *ret_port = colon ? colon + 1 : DIAL_PORT;
+    return (*ret_host)[0] != '\0' && (*ret_port)[0] != '\0';
 }
 
 static int connect_within(int fd, const struct addrinfo *to)
@@ -59,11 +58,12 @@ static int dial_address(const struct addrinfo *to)
 
 int dial_node(const char *node, char *error, size_t error_size)
 {
-    char *text = base_string(slice_str(node)), *host, *port;
+    char *text = base_string(slice_str(node)), *host;
+    const char *port;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     int fd = -1;
     if (!split(text, &host, &port)) {
-        snprintf(error, error_size, "--node %s: want HOST:RPCPORT", node);
+        snprintf(error, error_size, "--node %s: want HOST[:RPCPORT]", node);
     } else {
         int wrong = getaddrinfo(host, port, &hints, &found);
         if (wrong != 0)

@@ -4,9 +4,10 @@
 
 #include <stddef.h>
 
+#define DIAL_PORT "3001"
 enum { DIAL_TIMEOUT_MS = 3000 };
 
-/* HOST:PORT, or [HOST]:PORT for IPv6. The socket, or -1 with the reason in `error`. */
+/* HOST, HOST:PORT, or [HOST]:PORT for IPv6. The socket, or -1 with the reason in `error`. */
 int dial_node(const char *node, char *error, size_t error_size);
 
 #endif

@@ -102,7 +102,7 @@ static const struct command {
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: toystore [--node HOST:RPCPORT] [--json] [--strict] COMMAND\n\n");
+    fprintf(out, "usage: toystore [--node HOST[:RPCPORT]] [--json] [--strict] COMMAND\n\n");
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         fprintf(out, "  %-8s %-43s %s\n", commands[i].name, commands[i].words, commands[i].help);
     fprintf(out,
@@ -139,7 +139,7 @@ static const struct command *command_find(const struct cli *cli)
                 command->words[0] ? command->words : "(nothing more)");
         return NULL;
     }
-    fprintf(stderr, "toystore: no such command: %s\n", cli->argv[0]);
+    fprintf(stderr, "toystore: no such command: %s; see toystore --help\n", cli->argv[0]);
     return NULL;
 }
 
