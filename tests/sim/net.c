@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { BLOCKED_LOOK_US = 20000 }; /* a frame that is held up is looked at again */
+
 struct frame_in_flight {
     uint64_t due_us;
     struct blob *bytes; /* NULL: the end of the stream */
@@ -173,7 +175,7 @@ static void pump(struct sim *sim, struct sim_event *event)
     half->pumping = false;
     while (half->first < half->count) {
         if (sim->net->blocked[half->from][half->to]) {
-            pump_later(sim, link, side, sim->now_us + 20 * MS);
+            pump_later(sim, link, side, sim->now_us + BLOCKED_LOOK_US);
             return;
         }
         struct frame_in_flight *frame = &half->frames[half->first];
@@ -397,13 +399,21 @@ void net_block(struct sim *sim, unsigned from, unsigned to, bool blocked)
     sim->net->blocked[from][to] = blocked;
 }
 
+/* When the last of these frames arrives: what was held up is looked at after a while. */
+static uint64_t half_drained(const struct sim *sim, const struct stream_half *half)
+{
+    bool held_up = half->first < half->count && half->last_due_us <= sim->now_us;
+    return held_up ? sim->now_us + BLOCKED_LOOK_US : half->last_due_us;
+}
+
 void net_heal(struct sim *sim)
 {
     struct net *net = sim->net;
     memset(net->blocked, 0, sizeof net->blocked);
     for (size_t i = 0; i < net->link_count; i++)
         for (int side = 0; side < 2 && net->links[i]->live; side++)
-            net->drained_us = max_u64(net->drained_us, net->links[i]->half[side].last_due_us);
+            net->drained_us =
+                max_u64(net->drained_us, half_drained(sim, &net->links[i]->half[side]));
 }
 
 bool net_drained(const struct sim *sim)
