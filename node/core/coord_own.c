@@ -134,6 +134,11 @@ void own_remember(struct core *core, struct slice name, const struct op *op, str
 
 /* ---- showing ---- */
 
+static const struct own_key *own_shown(const struct core *core, struct slice key)
+{
+    return BROKEN(core, own_unread) ? NULL : own_find(core, key);
+}
+
 /* A copy: it may be forgotten while the base is still in use. */
 static void merge_put(struct arena *arena, const struct own_put *put, struct record *base)
 {
@@ -144,14 +149,14 @@ static void merge_put(struct arena *arena, const struct own_put *put, struct rec
 
 void own_merge(const struct core *core, struct slice name, struct arena *arena, struct record *base)
 {
-    const struct own_key *key = own_find(core, name);
+    const struct own_key *key = own_shown(core, name);
     for (size_t i = 0; key && i < key->count; i++)
         merge_put(arena, &key->puts[i], base);
 }
 
 struct wire_list own_pack(const struct core *core, struct slice name, struct buf *out)
 {
-    const struct own_key *key = own_find(core, name);
+    const struct own_key *key = own_shown(core, name);
     size_t count = key ? key->count : 0;
     for (size_t i = 0; i < count; i++)
         own_item_encode(out, &(struct own_item){.op = key->puts[i].op,
@@ -204,7 +209,7 @@ static bool visible_with(const struct record *record, const struct op_id *op)
 /* One that would be visible, and that too few owners show. */
 static const struct own_put *unshown(const struct core *core, struct coord_get *get)
 {
-    const struct own_key *key = own_find(core, get->key);
+    const struct own_key *key = own_shown(core, get->key);
     for (size_t i = 0; key && i < key->count; i++) {
         const struct own_put *put = &key->puts[i];
         struct record with = get->tally.base;

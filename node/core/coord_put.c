@@ -399,6 +399,7 @@ static void forward_start(struct core *core, const struct rpc_request *request,
         put->put.condition = TOYSTORE_ALWAYS;
     put->put.forgetful = BROKEN(core, op_once);
     put->put.ageless = BROKEN(core, floor_ignored);
+    put->put.heedless = BROKEN(core, own_sibling);
     if (!read_match(put, &forward->match) ||
         !own_read(core, partition, &forward->own, &put->request_arena, &put->own)) {
         rpc_fail(core, &request->origin, TOYSTORE_INVALID, "match or own");

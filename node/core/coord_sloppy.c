@@ -209,8 +209,9 @@ static void cover_read(struct coord_sloppy *put, struct sloppy *sloppy)
         if (sloppy_visible(base, i) && !buried && !named(put, &other->version.op))
             continue;
         covers_add_one(&put->arena, &sloppy->version, &other->version.op, era);
-        covers_add(&put->arena, &sloppy->version, other->version.covers,
-                   other->version.cover_count);
+        if (!VERSION_SHALLOW)
+            covers_add(&put->arena, &sloppy->version, other->version.covers,
+                       other->version.cover_count);
         if (ballot_compare(&other->sees, &sloppy->sees) > 0)
             sloppy->sees = other->sees;
     }
@@ -244,7 +245,8 @@ static void judge_words(const struct core *core, const struct coord_sloppy *put,
                               .value = slice_public(request->value),
                               .extra = slice_public(request->extra),
                               .node = core->id,
-                              .era = view_era(put->view)};
+                              .era = view_era(put->view),
+                              .heedless = BROKEN(core, own_sibling)};
 }
 
 static bool too_many(const struct coord_sloppy *put)

@@ -13,6 +13,9 @@ struct core *core_new(const struct core_config *config)
 {
     struct core *core = base_alloc(sizeof *core);
     core->config = *config;
+#ifdef TOYSTORE_BREAKABLE
+    version_shallow = BROKEN(core, covers_shallow);
+#endif
     prng_seed(&core->prng, config->random_seed);
     list_init(&core->disk_answers);
     prng_bytes(&core->prng, core->session.bytes, SESSION_SIZE);

@@ -286,7 +286,7 @@ static void pause_over(struct core *core, struct timer *timer)
 /* May another one be sent now? If not yet, the timer goes on. */
 static bool may_send(struct core *core, struct hint_owner *owner)
 {
-    if (owner->open >= pace_window(&owner->pace, HINT_WINDOW))
+    if (owner->open >= pace_window(&owner->pace, HINT_WINDOW) && !BROKEN(core, queue_flood))
         return false;
     if (core->now_us >= owner->pace.not_before_us)
         return true;

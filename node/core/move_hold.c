@@ -226,8 +226,7 @@ static void hold_begin(struct core *core, uint32_t partition, enum hold_mode mod
     else
         view_electorate(core, partition, 0, 0, &hold->electorate);
     int self = electorate_index(&hold->electorate, core->id);
-    bool stays = owned_all_along(core, hold, view_partition(core, partition)->held) ||
-                 BROKEN(core, old_data);
+    bool stays = owned_all_along(core, hold, view_partition(core, partition)->held);
     hold->strict = mode == HOLD_RECOVER || (mode == HOLD_TAKE && !stays);
     if (self >= 0 && mode == HOLD_TAKE && !hold->strict)
         hold->taken |= (uint32_t)1 << self;

@@ -89,6 +89,10 @@ void replica_request_free(struct core *core, struct replica_request *request)
     blob_unref(&request->frame);
     free(request->items);
     free(request->results);
+    request->items = NULL;
+    request->results = NULL;
+    if (BROKEN(core, queue_kept) && request->method == METHOD_TRANSFER)
+        return;
     pool_delete(&core->replica->requests, request->handle);
 }
 

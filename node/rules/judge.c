@@ -117,7 +117,7 @@ bool judge_own_sibling(const struct record *base, const struct judge_put *put)
 {
     struct visible visible;
     bool whole = put->condition == TOYSTORE_ALWAYS && put->change != TOYSTORE_TOUCH;
-    if (whole || base->sloppy_count == 0)
+    if (whole || base->sloppy_count == 0 || put->heedless)
         return false; /* what is put unconditionally replaces whatever its session has put before */
     record_visible(base, &visible);
     for (size_t i = 0; i < visible.count; i++) {
@@ -158,7 +158,7 @@ static void cover_named(struct arena *arena, const struct record *base, const st
         if (!buried && !(put->condition == TOYSTORE_IF_MATCH && named(put, &sloppy->op)))
             continue;
         covers_add_one(arena, version, &sloppy->op, put->era);
-        for (size_t at = 0; at < sloppy->cover_count; at++) {
+        for (size_t at = 0; !VERSION_SHALLOW && at < sloppy->cover_count; at++) {
             struct op_id op = {sloppy->covers[at].session, sloppy->covers[at].sequence};
             /* In this era: it is needed as long as the one that it came with is on any disk. */
             covers_add_one(arena, version, &op, put->era);

@@ -21,6 +21,7 @@ struct judge_put {
     struct era collected; /* what covers of an older era cover has left all disks (PROTOCOL 8) */
     bool forgetful;       /* a deliberately broken build: recent is not looked at */
     bool ageless;         /* another: neither floor nor born is */
+    bool heedless;        /* another: nor are siblings of its own session */
 };
 
 enum verdict {

@@ -26,6 +26,10 @@ static const struct cover *find_cover(const struct version *version, const struc
     return NULL;
 }
 
+#ifdef TOYSTORE_BREAKABLE
+bool version_shallow;
+#endif
+
 bool version_covers(const struct version *version, const struct op_id *op)
 {
     if (session_compare(&version->op.session, &op->session) == 0 &&
@@ -108,7 +112,7 @@ static bool sloppy_loses(const struct sloppy *loser, const struct sloppy *winner
 
 static bool covers_all(const struct version *version, const struct version *of)
 {
-    for (size_t i = 0; i < of->cover_count; i++) {
+    for (size_t i = 0; !VERSION_SHALLOW && i < of->cover_count; i++) {
         struct op_id op = {of->covers[i].session, of->covers[i].sequence};
         if (!version_covers(version, &op))
             return false;
@@ -283,7 +287,7 @@ bool record_matches(const struct record *record, const struct op_id *match, size
 
 void register_take_over(struct arena *arena, struct reg *reg, const struct record *base)
 {
-    if (!base->has_register)
+    if (!base->has_register || VERSION_SHALLOW)
         return;
     for (size_t i = 0; i < base->sloppy_count; i++) {
         const struct version *version = &base->sloppy[i].version;
@@ -294,7 +298,7 @@ void register_take_over(struct arena *arena, struct reg *reg, const struct recor
 
 static bool register_has_covers(const struct reg *reg, const struct version *version)
 {
-    for (size_t i = 0; i < version->cover_count; i++) {
+    for (size_t i = 0; !VERSION_SHALLOW && i < version->cover_count; i++) {
         struct op_id op = {version->covers[i].session, version->covers[i].sequence};
         if (!register_has(reg, &op))
             return false;

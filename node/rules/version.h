@@ -5,6 +5,15 @@
 
 #include "wire/record.h"
 
+/* A deliberately broken build (tests/sim/broken.def): covers do not take over what they cover. The
+ * algebra knows no core that could say so. */
+#ifdef TOYSTORE_BREAKABLE
+extern bool version_shallow;
+#define VERSION_SHALLOW version_shallow
+#else
+#define VERSION_SHALLOW false
+#endif
+
 /* Does this version cover the op: by its covers, or as an earlier op of its own session? */
 bool version_covers(const struct version *version, const struct op_id *op);
 /* Does the register's chain hold the op: covers, its own op, or recent? What recent remembers as

@@ -135,6 +135,8 @@ static void draw_condition(struct sim *sim, const struct client *client, struct 
     }
     op->condition = TOYSTORE_IF_MATCH;
     op->match_count = client->seen[op->key].count;
+    if (sim->plan.picks != 0 && op->match_count > 1 && chance(sim, sim->plan.picks))
+        op->match_count = 1;
     memcpy(op->match, client->seen[op->key].ops, sizeof op->match);
     memcpy(op->match_values, client->seen[op->key].values, sizeof op->match_values);
     op->exclusive = chance(sim, 500);

@@ -172,6 +172,20 @@ static void fault_split(struct sim *sim)
     heal_later(sim);
 }
 
+/* Into a few parts, for long enough that puts are given up: often none has a majority of a key's
+ * owners. The next one, if it comes before, shares them out anew. */
+static void fault_shatter(struct sim *sim)
+{
+    unsigned part[NODES_MAX];
+    trace_say(sim, NULL, "the network falls apart");
+    for (unsigned i = 0; i < sim->node_count; i++)
+        part[i] = (unsigned)between(sim, 0, 3);
+    for (unsigned i = 0; i < sim->node_count; i++)
+        for (unsigned j = 0; j < sim->node_count; j++)
+            net_block(sim, i, j, part[i] != part[j]);
+    sim_at(sim, sim->now_us + between(sim, SECOND, 8 * SECOND), heal_net);
+}
+
 static void fault_one_way(struct sim *sim)
 {
     unsigned from = (unsigned)between(sim, 0, sim->node_count - 1);

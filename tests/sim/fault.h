@@ -23,7 +23,8 @@
     F(REMOVE, fault_remove, "remove")                                                              \
     F(WEIGHT, fault_weight, "weight")                                                              \
     F(DAYS, fault_days, "days")                                                                    \
-    F(DRIFT, fault_drift, "drift")
+    F(DRIFT, fault_drift, "drift")                                                                 \
+    F(SHATTER, fault_shatter, "shatter")
 
 enum fault {
 #define F(constant, function, name) FAULT_##constant,

@@ -86,38 +86,73 @@ static bool covers_what_it_reads(const struct sim *sim, const struct operation *
 
 /* May `later` have replaced `put`? Of what had not ended when the put began, an unconditional one
  * may have, and one that names it. But a sloppy put that never was in the register is replaced only
- * by who names it, or by its session: unconditionally, or at the same time under a later name. */
+ * by who names it, or by its session: unconditionally, or at the same time under a later name. (A
+ * session that goes from node to node is known to none of them as the one that put it.) */
 static bool may_replace(struct sim *sim, const struct operation *put, const struct operation *later)
 {
     if (later == put || !changes(later) || later->key != put->key)
         return false;
     if (later->outcome == OUTCOME_REFUSED || later->outcome == OUTCOME_NOTHING)
         return false;
+    bool session =
+        same_session_later(put, later) && (later->condition == TOYSTORE_ALWAYS ||
+                                           later->began < put->ended || sim->plan.sessions != 0);
     if (put->sloppy && !check_was_register(sim, &put->op))
-        return names(later, put->value) || covers_what_it_reads(sim, later) ||
-               (same_session_later(put, later) &&
-                (later->condition == TOYSTORE_ALWAYS || later->began < put->ended));
-    if (later->condition != TOYSTORE_ALWAYS && !names(later, put->value) &&
-        !same_session_later(put, later))
+        return names(later, put->value) || covers_what_it_reads(sim, later) || session;
+    if (later->condition != TOYSTORE_ALWAYS && !names(later, put->value) && !session)
         return false;
-    return later->ended > put->began || later->outcome == OUTCOME_UNKNOWN;
+    /* One that was acknowledged as sloppy may enter the register yet: it is concurrent until then.
+     */
+    return later->ended > put->began || later->outcome == OUTCOME_UNKNOWN || later->sloppy;
+}
+
+/* Is it shown, or may it have been replaced? By what was acknowledged, which is looked at itself;
+ * or by what is in doubt: then that has come to be, and is shown or was replaced in its turn. */
+static bool kept(struct sim *sim, const struct operation *put, const struct operation *read,
+                 bool *doubted)
+{
+    const struct history *history = &sim->clients->history;
+    if (put->kind == OPERATION_PUT && shows(read, put->value))
+        return true;
+    for (size_t i = 0; i < history->count; i++) {
+        const struct operation *later = &history->operations[i];
+        if (doubted[i] || !may_replace(sim, put, later))
+            continue;
+        doubted[i] = true;
+        if (acknowledged(later) || later->kind == OPERATION_DELETE ||
+            kept(sim, later, read, doubted))
+            return true;
+    }
+    return false;
 }
 
 static void check_kept(struct sim *sim, const struct operation *put, const struct operation *read)
 {
-    const struct history *history = &sim->clients->history;
+    bool doubted[OPERATIONS_MAX] = {false};
     bool forgets = sim->plan.weights[FAULT_POWER] != 0 || sim->plan.weights[FAULT_DAMAGE] != 0;
     if (put->kind != OPERATION_PUT || (sim->plan.total_loss && !put->durable))
         return;
     if (put->sloppy && forgets)
         return; /* W copies wait for their owners: one loss after the other may take them all */
-    if (shows(read, put->value))
+    if (kept(sim, put, read, doubted))
         return;
-    for (size_t i = 0; i < history->count; i++)
-        if (may_replace(sim, put, &history->operations[i]))
-            return;
     sim_fail(sim, "put %llu of %s was acknowledged, nothing replaced it, and it is gone",
              (unsigned long long)put->value, client_key(put->key));
+}
+
+/* ---- nothing that was replaced returns ---- */
+
+static void check_replaced(struct sim *sim, const struct operation *later,
+                           const struct operation *read)
+{
+    bool forgets = sim->plan.weights[FAULT_POWER] != 0 || sim->plan.weights[FAULT_DAMAGE] != 0;
+    if (sim->plan.total_loss || (later->sloppy && forgets))
+        return;
+    for (size_t i = 0; i < later->match_count; i++)
+        if (shows(read, later->match_values[i]))
+            sim_fail(sim, "%llu of %s was replaced by %llu, and is there again",
+                     (unsigned long long)later->match_values[i], client_key(later->key),
+                     (unsigned long long)later->value);
 }
 
 /* ---- one winner ---- */
@@ -233,7 +268,9 @@ void check_history(struct sim *sim)
                 check_one_copy(sim, key);
         }
         for (size_t i = 0; read != NULL && i < history->count; i++)
-            if (history->operations[i].key == key && acknowledged(&history->operations[i]))
+            if (history->operations[i].key == key && acknowledged(&history->operations[i])) {
                 check_kept(sim, &history->operations[i], read);
+                check_replaced(sim, &history->operations[i], read);
+            }
     }
 }

@@ -79,6 +79,8 @@ void sim_free(struct sim *sim)
     net_free(sim->net);
     clients_free(sim);
     checks_free(sim->checks);
+    sightings_free(sim->sightings);
+    sightings_free(sim->covered);
     map_free(&sim->hinted);
     retired_free(sim->retired);
 }

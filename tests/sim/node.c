@@ -177,6 +177,7 @@ static void step(struct sim *sim, struct sim_node *node, struct core_event *even
     trace_event(sim, node, event);
     core_step(node->core, event, &out);
     check_step(sim, node);
+    check_queues(sim, node);
     retired_step(sim, node);
     uint64_t life = node->life;
     act_all(sim, node, &out);

@@ -181,6 +181,95 @@ static void files(struct sim *sim, struct plan *plan)
         changes(sim, plan);
 }
 
+/* The network falls apart again and again, and most that is put meanwhile is put sloppily. */
+static void shattered(struct sim *sim, struct plan *plan)
+{
+    siblings(sim, plan);
+    plan->weights[FAULT_SPLIT] = 0;
+    plan->weights[FAULT_PAUSE] = (unsigned)draw(sim, 0, 2);
+    plan->weights[FAULT_KILL] = (unsigned)draw(sim, 0, 2);
+    plan->weights[FAULT_ONE_WAY] = (unsigned)draw(sim, 0, 4);
+    plan->weights[FAULT_SHATTER] = 10;
+    plan->think_us = draw(sim, 100, 600) * MS;
+    plan->clients = CLIENTS_MAX;
+    plan->safety_us = draw(sim, 15, 40) * SECOND;
+    plan->fault_every_us = draw(sim, 1500, 4000) * MS;
+}
+
+/* W is less than a majority: what one member alone has of a sloppy put is all there is of it, since
+ * those that asked for it end. */
+static void thin(struct sim *sim, struct plan *plan)
+{
+    shattered(sim, plan);
+    quorums(plan, 3, 1, chance(sim, 500) ? 2 : 3);
+    plan->storing = 3;
+    plan->gateways = (unsigned)draw(sim, 2, 3);
+    plan->blind = (unsigned)draw(sim, 0, 100);
+    plan->deletes = (unsigned)draw(sim, 0, 10);
+    plan->weights[FAULT_KILL] = (unsigned)draw(sim, 4, 20);
+    plan->handoff_interval_ms = (uint32_t)draw(sim, 2, 20) * 100;
+}
+
+/* Of several versions clients go on from the first alone, and the others stay. */
+static void picks(struct sim *sim, struct plan *plan)
+{
+    shattered(sim, plan);
+    plan->picks = 600;
+    plan->gateways = (unsigned)draw(sim, 0, 2);
+    plan->blind = (unsigned)draw(sim, 0, 300);
+    plan->deletes = (unsigned)draw(sim, 0, 10);
+    plan->handoff_interval_ms = (uint32_t)draw(sim, 2, 20) * 100;
+}
+
+/* Coordinators end in the middle of what they do, one after the other: each leaves an accept that
+ * no quorum has. */
+static void falter(struct sim *sim, struct plan *plan)
+{
+    leaders(sim, plan);
+    plan->keys = 1;
+    plan->deletes = (unsigned)draw(sim, 5, 40);
+    plan->fault_every_us = draw(sim, 20, 200) * MS;
+    plan->weights[FAULT_KILL_MIDWAY] = (unsigned)draw(sim, 10, 40);
+}
+
+/* Some messages take a hundred times as long as others: what was promised is long past when what
+ * was promised for arrives. */
+static void jitter(struct sim *sim, struct plan *plan)
+{
+    only_fault(plan);
+    crowd(sim, plan);
+    quorums(plan, 3, 2, 2);
+    plan->keys = 1;
+    plan->storing = 3;
+    plan->joining = 0;
+    plan->strict = true;
+    plan->collect_min = 1;
+    plan->deletes = (unsigned)draw(sim, 25, 45);
+    plan->think_us = draw(sim, 5, 100) * MS;
+    plan->safety_us = draw(sim, 10, 30) * SECOND;
+    plan->delay_high_us = draw(sim, 1, 5) * MS;
+    plan->spike_chance = (unsigned)draw(sim, 100, 400);
+    plan->handoff_interval_ms = 200;
+    plan->weights[FAULT_BREAK] = (unsigned)draw(sim, 0, 4);
+    plan->weights[FAULT_PAUSE] = (unsigned)draw(sim, 0, 4);
+    plan->pause_max_us = 1500 * MS;
+    plan->fault_every_us = draw(sim, 200, 2000) * MS;
+}
+
+/* Owners are away for a moment, again and again, and miss some of many keys that are there or
+ * gone. */
+static void lags(struct sim *sim, struct plan *plan)
+{
+    leaders(sim, plan);
+    plan->keys = KEYS_MAX;
+    plan->clients = CLIENTS_MAX;
+    plan->deletes = (unsigned)draw(sim, 25, 40);
+    plan->delay_high_us = draw(sim, 5, 40) * MS;
+    plan->fault_every_us = draw(sim, 200, 1200) * MS;
+    plan->weights[FAULT_SPLIT] = (unsigned)draw(sim, 2, 8);
+    plan->handoff_interval_ms = (uint32_t)draw(sim, 5, 20) * 100;
+}
+
 typedef void flavour_fn(struct sim *sim, struct plan *plan);
 
 void plan_flavour(struct sim *sim)
@@ -188,7 +277,8 @@ void plan_flavour(struct sim *sim)
     static flavour_fn *const lay[FLAVOUR_COUNT] = {
         [FLAVOUR_CHANGES] = changes,   [FLAVOUR_LEADERS] = leaders, [FLAVOUR_DARK] = dark,
         [FLAVOUR_SIBLINGS] = siblings, [FLAVOUR_GRAVES] = graves,   [FLAVOUR_LATE] = late,
-        [FLAVOUR_FILES] = files};
+        [FLAVOUR_FILES] = files,       [FLAVOUR_THIN] = thin,       [FLAVOUR_JITTER] = jitter,
+        [FLAVOUR_LAGS] = lags,         [FLAVOUR_PICKS] = picks,     [FLAVOUR_FALTER] = falter};
     struct plan *plan = &sim->plan;
     plan->pause_max_us = 8 * SECOND;
     plan->again_max_us = 300 * MS;

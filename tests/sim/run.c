@@ -59,6 +59,7 @@ static void liveness_phase(struct sim *sim)
     clients_read_all(sim);
     wait_for(sim, calls_open, 20 * SECOND, "reads at the end");
     check_history(sim);
+    wait_for(sim, check_queues_empty, 60 * SECOND, "when all is quiet");
 }
 
 static void phases(struct sim *sim)

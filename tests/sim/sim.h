@@ -50,7 +50,12 @@ enum stream {
     F(SIBLINGS, "siblings") /* splits of five and six nodes, long pauses */                        \
     F(GRAVES, "graves")     /* deletes, collection, and owners that change */                      \
     F(LATE, "late")         /* many sessions, and coordinators and clients that sleep for long */  \
-    F(FILES, "files")       /* directories, chunks and sync */
+    F(FILES, "files")       /* directories, chunks and sync */                                     \
+    F(THIN, "thin")         /* one copy acknowledges: less than a majority, and splits */          \
+    F(JITTER, "jitter")     /* collections overtake the rounds of one key */                       \
+    F(LAGS, "lags")         /* who comes back leads before all that it has missed is told */       \
+    F(PICKS, "picks")       /* siblings of which one is gone on from, and the others stay */       \
+    F(FALTER, "falter")     /* coordinators end in the middle of their puts */
 enum flavour {
 #define F(constant, name) FLAVOUR_##constant,
     FLAVOURS(F)
@@ -81,6 +86,7 @@ struct plan {
     uint32_t collect_min; /* tombstones of a partition that are collected unasked */
     unsigned deletes;     /* operations in a hundred that delete */
     unsigned blind;       /* puts in a thousand that name nothing */
+    unsigned picks;       /* in a thousand: puts that name the first version alone, of several */
     enum flavour flavour;
     unsigned zones;        /* storing members are spread over; 0: none is named */
     bool weighted;         /* storing members have different weights */
@@ -134,6 +140,7 @@ struct sim_node {
     bool crash_power, stop_asked;
     uint64_t resumed_us;
     const void *layout_seen;
+    uint64_t seen_empty; /* queues that were, since all is quiet: a bit each (check_queue.c) */
 };
 
 struct sim {
@@ -154,6 +161,8 @@ struct sim {
     struct files *files;
     struct map hinted; /* check_hint.c: sloppy puts that there were hints for */
     struct checks *checks;
+    struct map *covered;     /* sloppy put -> what it covers (check_cover.c) */
+    struct map *sightings;   /* register -> who has had it (check_rule.c) */
     struct retired *retired; /* NULL: nobody sleeps until it is retired */
     uint64_t trace_hash, trace_lines;
     uint64_t healed_us;
@@ -273,16 +282,22 @@ bool check_has_left(const struct sim_node *node);
 struct checks *checks_new(void);
 void checks_free(struct checks *checks);
 void check_write(struct sim *sim, const struct batch *batch); /* before it is made */
+void check_rules(struct sim *sim, const struct sim_node *node,
+                 const struct batch *batch); /* when it is asked for */
+void check_covered(struct sim *sim, const struct sim_node *node, const struct batch *batch);
+void sightings_free(struct map *sightings); /* and what is covered */
 void check_hints(struct sim *sim, const struct sim_node *node, const struct batch *batch);
 /* What any disk has had at any time: */
 bool check_was_register(const struct sim *sim, const struct toystore_op *op);
 bool check_was_sibling(const struct sim *sim, const struct toystore_op *op);
 bool check_went_sloppy(const struct sim *sim, struct slice key);
-void check_step(struct sim *sim, struct sim_node *node); /* after every step of a core */
+void check_step(struct sim *sim, struct sim_node *node);         /* after every step of a core */
+void check_queues(struct sim *sim, const struct sim_node *node); /* likewise */
 /* NULL when it is so, else words that say what is missing: */
-const char *check_settled(struct sim *sim);  /* all nodes serve under one finished layout */
-const char *check_replicas(struct sim *sim); /* all owners keep the same */
-void check_trees(struct sim *sim);           /* hash trees are those of the records on the disk */
+const char *check_settled(struct sim *sim);      /* all nodes serve under one finished layout */
+const char *check_replicas(struct sim *sim);     /* all owners keep the same */
+const char *check_queues_empty(struct sim *sim); /* every queue of every node has been since */
+void check_trees(struct sim *sim); /* hash trees are those of the records on the disk */
 void check_history(struct sim *sim);
 
 /* ---- retired.c ---- */
