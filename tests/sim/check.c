@@ -6,6 +6,7 @@
 #include "core/coord.h"
 #include "core/hint.h"
 #include "core/move.h"
+#include "core/tree.h"
 #include "core/view.h"
 #include "sim/client.h"
 #include "sim/sim.h"
@@ -332,6 +333,16 @@ static const char *compare_key(struct sim *sim, struct slice key)
     return NULL;
 }
 
+/* What a former owner alone has of sloppy puts it gives to the owners before it gives the rest up.
+ */
+static const char *not_given_up(struct sim *sim, const struct sim_node *node)
+{
+    for (uint32_t p = 0; node->storing && p < view_partition_count(node->core); p++)
+        if (!owns(node, p) && tree_key_count(node->core, p) != 0)
+            return say(sim, "has not given up a partition", node->index, p);
+    return NULL;
+}
+
 /* Every key that anybody keeps: equal at all its owners. A hint that waits is a sloppy put that a
  * read may miss. (On a disk that was full a hint may outlive its delivery: the node knows.) */
 const char *check_replicas(struct sim *sim)
@@ -344,6 +355,9 @@ const char *check_replicas(struct sim *sim)
     for (unsigned i = 0; i < sim->node_count; i++)
         if (coord_busy(sim->nodes[i].core) != 0)
             return say(sim, "a put is under way", i, (unsigned)coord_busy(sim->nodes[i].core));
+    for (unsigned i = 0; i < sim->node_count; i++)
+        if (not_given_up(sim, &sim->nodes[i]) != NULL)
+            return sim->checks->words;
     for (unsigned i = 0; i < sim->node_count; i++) {
         const struct disk_space *records = &sim->nodes[i].disk.spaces[TOYSTORE_RECORDS];
         for (size_t at = 0; at < records->count; at++) {
