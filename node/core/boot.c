@@ -170,13 +170,29 @@ static void on_noted(struct core *core, const struct core_event *event, struct r
         start_modules(core);
 }
 
+static void on_refused(struct core *core, const struct core_event *event, struct resume resume)
+{
+    (void)event;
+    (void)resume;
+    core_stop(core, -EUCLEAN,
+              "the data directory has lost the identity of its node: empty it, to begin as a new "
+              "member");
+}
+
+/* A repair may leave a store that looks like a new one. With a mark the next start refuses it, too:
+ * a new cluster in its place would say of everything that was lost that it never was. */
+static void refuse_start(struct core *core)
+{
+    struct batch batch = {0};
+    put_mark(core, &batch, false);
+    disk_commit(core, &batch, true, resume_to(on_refused, 0, 0));
+}
+
 static void note_start(struct core *core)
 {
     struct boot *boot = core->boot;
     if (!boot->found_identity && (boot->found_boot || core->config.store_repaired)) {
-        core_stop(core, -EUCLEAN,
-                  "the data directory has lost the identity of its node: empty it, to begin as a "
-                  "new member");
+        refuse_start(core);
         return;
     }
     bool same_boot = boot->found_boot && strcmp(boot->boot_id, core->config.boot_id) == 0;

@@ -79,4 +79,15 @@ wait_for 20 settled 1 1 || die "node 1 does not come back without CURRENT"
 check_keys 1 k 10
 check_keys 1 late 10
 stop_node 1
+
+# A young node has all in its log, and a repair without CURRENT saves nothing of it: then no new
+# cluster begins in its place, at this start or a later one, to say that there never was such a key.
+toystored --data "$work/d9" --host "$(host 9)" 2>"$work/n9.log" &
+pid_of[9]=$!
+wait_for 20 settled 9 1 || die "node 9 does not come up"
+ts 9 put k v || fail "put"
+stop_node 9
+rm "$work/d9/db/CURRENT"
+refused 9 "has lost the identity of its node"
+refused 9 "has lost the identity of its node"
 umount "$work/disk1"
