@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BAR_WIDTH = 40, TEXT_MAX = 4096 };
+enum { BAR_WIDTH = 40, TEXT_MAX = 4096, LINES_PAUSE_S = 2 };
 
 static long long number(const json_t *report, const char *name)
 {
@@ -202,6 +202,10 @@ static void draw(char out[TEXT_MAX], bool terminal, const json_t *own)
 void watch_show(struct watch *watch, const struct health *health)
 {
     char out[TEXT_MAX] = "";
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!watch->terminal && watch->said && now.tv_sec - watch->said_at_s < LINES_PAUSE_S)
+        return;
     json_t *own = health->status ? json_loads(health->status, 0, NULL) : NULL;
     if (own)
         draw(out, watch->terminal, own);
@@ -219,6 +223,7 @@ void watch_show(struct watch *watch, const struct health *health)
         watch->lines += *at == '\n';
     free(watch->said);
     watch->said = base_string(slice_str(out));
+    watch->said_at_s = now.tv_sec;
 }
 
 void watch_end(struct watch *watch)

@@ -5,6 +5,8 @@
 
 #include "remote.h"
 
+#include <time.h>
+
 struct health {
     bool alive;             /* the node answered */
     char why[256];          /* what is not well; empty: all is */
@@ -19,11 +21,13 @@ void health_free(struct health *health);
 
 struct watch {
     bool terminal;
-    unsigned lines; /* drawn last, to be drawn over */
+    unsigned lines;   /* drawn last, to be drawn over */
+    time_t said_at_s; /* by the monotonic clock */
     char *said;
 };
 
-/* Shows what moves, where it is not what was shown last. */
+/* Shows what moves, where it is not what was shown last; in lines of a log every two seconds at
+ * most. */
 void watch_show(struct watch *watch, const struct health *health);
 void watch_end(struct watch *watch);
 

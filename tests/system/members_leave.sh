@@ -15,7 +15,11 @@ well 1 || fail "status is $? with all well: $(cat "$work/status")"
 (for n in $(seq 0 59); do ts 2 put "during/$n" "value of during/$n" || echo "put $n: $?"; done) \
     >"$work/puts" &
 puts=$!
+began=$SECONDS
 ts 4 leave >"$work/leave" || fail "leave: $? $(cat "$work/leave")"
+said=$(grep -c "^n4" "$work/leave") # two lines each time
+[ "$said" -ge 1 ] && [ "$said" -le $((SECONDS - began + 4)) ] ||
+    fail "leave has $said lines for $((SECONDS - began)) s"
 place 4 left || fail "node 4 has not left"
 wait $puts
 [ ! -s "$work/puts" ] || fail "$(cat "$work/puts")"
