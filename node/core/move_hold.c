@@ -146,9 +146,17 @@ void hold_done(struct core *core, struct hold *hold)
     move_wake(core);
 }
 
+/* Found damaged, or forgotten, since it began: it must not count itself, as a taking does, and be
+ * heard again when that is over. It recovers. */
+static bool went_mute(struct core *core, const struct hold *hold)
+{
+    return hold->mode == HOLD_TAKE && view_partition(core, hold->partition)->mute;
+}
+
 static void hold_pump(struct core *core, struct hold *hold)
 {
-    if (era_compare(hold->era, view_era(view_of(core, hold->partition))) != 0 || hold->failed) {
+    if (era_compare(hold->era, view_era(view_of(core, hold->partition))) != 0 || hold->failed ||
+        went_mute(core, hold)) {
         hold_end(core, hold, hold->failed ? HOLD_RETRY_MS : 0);
         return;
     }
