@@ -54,7 +54,11 @@ void segment_unref(struct segment *segment)
         *segment->cached_bytes -= segment->size;
     }
     free(segment->data);
-    free(segment);
+    segment->data = NULL;
+    if (segment->unnamed && !segment->named)
+        list_push_back(segment->unnamed, &segment->cached);
+    else
+        free(segment);
 }
 
 void extents_free(struct extents *extents)

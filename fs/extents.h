@@ -34,8 +34,10 @@ struct segment {
     size_t *cached_bytes;     /* whose sum is here */
     struct list waiters;      /* who waits for the fetch or the sending */
     bool fetching;
-    bool synced; /* an fsync has covered it */
-    bool page;   /* a page of extents, not a chunk of bytes */
+    bool synced;          /* an fsync has covered it */
+    bool page;            /* a page of extents, not a chunk of bytes */
+    bool named;           /* in a file record that was put, or may have been; or read from one */
+    struct list *unnamed; /* where it goes instead of being freed, having been sent and not named */
 };
 
 struct segment *segment_new(size_t capacity);
@@ -43,6 +45,7 @@ struct segment *segment_of_bytes(struct slice bytes);
 struct segment *segment_of_chunk(const struct toystore_op *file, const struct toystore_op *chunk,
                                  uint32_t size, uint64_t checksum);
 struct segment *segment_ref(struct segment *segment);
+/* The last one frees it, or leaves it in `unnamed`, linked by `cached`, without data. */
 void segment_unref(struct segment *segment);
 
 struct extent {

@@ -17,6 +17,7 @@ struct fs *fs_new(const struct fs_config *config)
     list_init(&fs->second_looks);
     list_init(&fs->contents);
     list_init(&fs->garbage);
+    list_init(&fs->unnamed);
     list_init(&fs->valued);
     list_init(&fs->send_queue);
     list_init(&fs->room_waiters);

@@ -9,6 +9,7 @@
  *
  * Enters from ops.c; leaves to look.c, content.c, publish.c. */
 #include "fs_priv.h"
+#include "reclaim.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -409,6 +410,7 @@ static void released(void *arg, int error)
     struct releasing *releasing = arg;
     (void)error; /* nobody hears it; it was logged */
     content_unref(releasing->content);
+    reclaim_unnamed(releasing->fs);
     answer_ok(releasing->done, releasing->arg);
     free(releasing);
 }

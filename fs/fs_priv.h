@@ -158,6 +158,7 @@ struct fs {
     struct list cache; /* stored segments with data, oldest first */
     size_t cached_bytes;
     struct list garbage;          /* of reclaim.c: what replaced versions leave, oldest first */
+    struct list unnamed;          /* segments that were stored for nothing (extents.h) */
     unsigned reclaiming, burials; /* its requests under way; files whose names are looked at */
     bool reclaim_now;             /* nobody else reads: no delay */
     uint64_t reclaim_timer;

@@ -6,6 +6,7 @@
  *
  * Enters from writes, flushes and timers; leaves to submit.c. */
 #include "publish.h"
+#include "reclaim.h"
 
 #include <stdlib.h>
 
@@ -395,5 +396,7 @@ void publication_end(struct publication *publication, int error)
         begin(content);
     else if (!content->publishing && content_dirty(content) && content->handles > 0)
         content_publish_later(content, PUBLISH_DELAY_MS);
+    struct fs *fs = content->fs;
     content_unref(content);
+    reclaim_unnamed(fs);
 }

@@ -215,10 +215,22 @@ static void record_put(void *arg, const struct toystore_result *result)
     publication_put_name(publication, TOYSTORE_REFERENCE);
 }
 
+/* From now on others may read of them, whatever becomes of the put. */
+static void mark_named(struct publication *publication)
+{
+    struct extents *extents = &publication->target.extents;
+    for (size_t i = 0; i < extents->count; i++)
+        extents->items[i].segment->named = true;
+    for (size_t i = 0; i < publication->page_count && publication->page_segments; i++)
+        if (publication->page_segments[i])
+            publication->page_segments[i]->named = true;
+}
+
 static void encode_target(struct publication *publication, struct buf *out)
 {
     struct content *content = publication->content;
     const struct extents *extents = &publication->target.extents;
+    mark_named(publication);
     struct file_record record = {.made_from = publication->made_from};
     struct slice own_name = content->node->key;
     record.names = &own_name;

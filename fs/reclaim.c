@@ -49,6 +49,7 @@ struct remains {
     size_t asked;              /* the first of `needed`: in the SYNC under way */
     unsigned open;             /* requests under way */
     unsigned tries;
+    bool unnamed; /* of no version at all: nobody else knows of it */
     bool synced;  /* what is in its place */
     bool durable; /* and it was still there afterwards: the garbage may go */
 };
@@ -268,7 +269,7 @@ static void go_on(struct remains *remains)
 {
     struct fs *fs = remains->fs;
     bool at_once = fs->reclaim_done != NULL;
-    if (!at_once && (now_of(fs) < remains->due_ns || in_use(remains)))
+    if (!at_once && (now_of(fs) < remains->due_ns || (!remains->unnamed && in_use(remains))))
         return;
     if (!remains->synced && remains->open == 0)
         sync(remains);
@@ -278,8 +279,42 @@ static void go_on(struct remains *remains)
         delete_one(remains);
 }
 
+/* What was stored, and is let go of without ever having been named by a file record that was put: a
+ * write that failed, or was overwritten before it was published. */
+static struct remains *unnamed_of(struct fs *fs, const struct toystore_op *file)
+{
+    struct remains *last = container_of(fs->garbage.prev, struct remains, link);
+    if (!list_empty(&fs->garbage) && last->unnamed && op_equal(&last->file, file))
+        return last;
+    struct remains *remains = base_alloc(sizeof *remains);
+    *remains =
+        (struct remains){.fs = fs, .file = *file, .unnamed = true, .synced = true, .durable = true};
+    list_init(&remains->needed);
+    list_init(&remains->garbage);
+    list_push_back(&fs->garbage, &remains->link);
+    return remains;
+}
+
+static void take_unnamed(struct fs *fs)
+{
+    while (!list_empty(&fs->unnamed)) {
+        struct segment *segment = container_of(fs->unnamed.next, struct segment, cached);
+        struct remains *remains = unnamed_of(fs, &segment->file);
+        list_remove(&segment->cached);
+        add(remains, &remains->garbage, &segment->chunk, segment->page);
+        free(segment);
+    }
+}
+
+void reclaim_unnamed(struct fs *fs)
+{
+    if (!list_empty(&fs->unnamed))
+        reclaim_run(fs);
+}
+
 void reclaim_run(struct fs *fs)
 {
+    take_unnamed(fs);
     LIST_EACH(link, &fs->garbage)
     {
         struct remains *remains = container_of(link, struct remains, link);
@@ -311,6 +346,7 @@ void reclaim_free(struct fs *fs)
     if (fs->reclaim_timer)
         fs->face.cancel(fs->face.arg, fs->reclaim_timer);
     fs->reclaim_timer = 0;
+    take_unnamed(fs);
     while (!list_empty(&fs->garbage))
         remains_free(container_of(fs->garbage.next, struct remains, link));
 }

@@ -17,6 +17,8 @@ void reclaim_replaced(struct fs *fs, const struct toystore_op *file, const struc
                       const struct named_pieces *now);
 /* A name of the file is gone: if it was the last, so is its record, then its chunks. */
 void reclaim_file(struct fs *fs, const struct toystore_op *file);
+/* What was stored for nothing goes: to be called where segments may have been let go of. */
+void reclaim_unnamed(struct fs *fs);
 /* All that can go now goes, then `done`, which may come from inside. */
 void reclaim_finish(struct fs *fs, void (*done)(void *arg), void *arg);
 void reclaim_free(struct fs *fs);

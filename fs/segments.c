@@ -119,6 +119,7 @@ void segment_send(struct fs *fs, struct content *content, struct segment *segmen
     segment->state = SEGMENT_SENDING;
     segment->file = content->file;
     segment->chunk = fs->face.op_new(fs->face.arg);
+    segment->unnamed = &fs->unnamed;
     segment->checksum = hash64(slice_of(segment->data, segment->size));
     struct send *send = base_alloc(sizeof *send);
     *send =

@@ -290,6 +290,65 @@ static void a_failure_anywhere_takes_nothing_that_is_named(void **state)
     }
 }
 
+static int write_part(uint64_t handle, uint8_t *bytes, size_t from, size_t to)
+{
+    int error = 0;
+    for (size_t at = from; at < to && error >= 0; at += 100000) {
+        fs_write(a, handle, at, slice_of(bytes + at, min_size(100000, to - at)), 0, user, keep,
+                 NULL);
+        error = ended();
+    }
+    return error;
+}
+
+/* Chunks that were stored before the disks were full. */
+static void a_write_that_failed_leaves_nothing(void **state)
+{
+    (void)state;
+    for (unsigned unlinked = 0; unlinked < 2; unlinked++) {
+        uint64_t handle = open_file(a, "f", O_RDWR | O_CREAT);
+        write_part(handle, one, 0, SIZE / 2);
+        assert_true(count_of(chunks) > 0);
+        store.store_fails = store.put_fails = TOYSTORE_NO_SPACE;
+        int error = write_part(handle, one, SIZE / 2, SIZE);
+        fs_fsync(a, handle, keep, NULL);
+        int synced = ended();
+        assert_int_equal(error < 0 ? error : synced, -ENOSPC); /* told once */
+        store.store_fails = store.put_fails = TOYSTORE_OK;
+        if (unlinked && lookup(a, "f"))
+            unlink_file(a, "f");
+        release(a, handle);
+        pass_ms(LONG_MS);
+        assert_int_equal(count_of(chunks), 0);
+    }
+}
+
+static void what_is_overwritten_before_it_is_published_goes(void **state)
+{
+    (void)state;
+    uint64_t handle = open_file(a, "f", O_RDWR | O_CREAT);
+    assert_true(write_part(handle, one, 0, SIZE) >= 0);
+    assert_true(write_part(handle, two, 0, SIZE) >= 0);
+    assert_int_equal(flush(a, handle), 0);
+    release(a, handle);
+    pass_ms(LONG_MS);
+    check_large(b, "f", two, SIZE);
+    assert_int_equal(count_of(chunks), CHUNKS);
+}
+
+/* Opened, written to and gone before anything was published. */
+static void an_unlinked_file_leaves_nothing(void **state)
+{
+    (void)state;
+    uint64_t handle = open_file(a, "f", O_RDWR | O_CREAT);
+    assert_true(write_part(handle, one, 0, SIZE) >= 0);
+    unlink_file(a, "f");
+    assert_true(write_part(handle, two, 0, SIZE) >= 0);
+    release(a, handle);
+    pass_ms(LONG_MS);
+    assert_int_equal(count_of(chunks), 0);
+}
+
 static void note_drained(void *arg)
 {
     *(bool *)arg = true;
@@ -366,6 +425,9 @@ int main(void)
          &lost},
         {"a request whose answer fails", a_failure_anywhere_takes_nothing_that_is_named, begin,
          finish, &done},
+        TEST(a_write_that_failed_leaves_nothing),
+        TEST(what_is_overwritten_before_it_is_published_goes),
+        TEST(an_unlinked_file_leaves_nothing),
         TEST(the_end_of_a_mount_does_not_wait_for_who_is_away),
         TEST(the_end_of_a_mount_deletes_at_once),
     };
