@@ -47,6 +47,8 @@ static void give_end(struct core *core, struct give *give, unsigned pause_ms)
     core->move->give_at_us = core->now_us + pause_ms * 1000ull;
     core->move->give = NULL;
     free(give);
+    if (pause_ms == 0)
+        move_wake(core);
 }
 
 /* Owner in no layout that is live or that was heard of, and everybody who is one holds. */
@@ -240,7 +242,8 @@ static void page_scanned(struct core *core, const struct core_event *event, stru
     if (!give)
         return;
     if (event->status != 0 || event->pair_count == 0) {
-        give_end(core, give, event->status != 0 ? GIVE_RETRY_MS : 0);
+        bool done = event->status == 0 && tree_key_count(core, give->partition) == 0;
+        give_end(core, give, done ? 0 : GIVE_RETRY_MS);
         return;
     }
     give->open = 1;
