@@ -156,6 +156,11 @@ static void read_only(struct core *core, struct replica_work *work)
     (void)work;
 }
 
+static bool deleted(const struct record *record)
+{
+    return record->has_register && record->reg.version.kind == TOYSTORE_TOMBSTONE;
+}
+
 /* Registers stay behind: the owners have taken, each from F, what of them matters. */
 static void key_read(struct core *core, struct replica_work *work)
 {
@@ -169,7 +174,8 @@ static void key_read(struct core *core, struct replica_work *work)
         return;
     }
     if (key_is_immutable(work->key)) {
-        if (bytes.size == 0 && !work->damaged && work->entry.record.size != 0)
+        bool lacks = bytes.size == 0 || (deleted(&work->record) && !deleted(&theirs));
+        if (lacks && !work->damaged && work->entry.record.size != 0)
             send_key(core, give, item, work->entry.record);
         else
             key_compared(core, item, true);
