@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # torture.sh [SECONDS [SEED [NODES]]]: nodes are killed, paused, stopped, cut off in both directions
 # or in one, parted from one other, killed all at once and started again; mounts are killed, paused
-# and cut off; one more node joins, and later some node leaves the layout. All in an order that the seed draws, a minority of the nodes at a
-# time, while torture_load.py writes and reads; then nothing acknowledged is missing anywhere.
+# and cut off; one more node joins, and later some node leaves the layout. All in an order that the
+# seed draws, a minority of the nodes at a time, while torture_load.py writes and reads; then nothing
+# acknowledged is missing anywhere.
 # With three nodes and strict quorums every read is checked against what came before it; with five,
 # puts may be sloppy, and what counts is that nothing is lost.
 args=("$@")
