@@ -127,4 +127,25 @@ static inline void check_large(struct fs *fs, const char *name, const uint8_t *b
     release(fs, handle);
 }
 
+/* ---- mounts of one cluster ---- */
+
+static inline struct fs *mount_new(void)
+{
+    return fs_new(&(struct fs_config){.face = double_face});
+}
+
+static inline void note_drained(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+/* As umount does. */
+static inline void drain(struct fs *fs)
+{
+    bool drained = false;
+    fs_drain(fs, note_drained, &drained);
+    pass_ms(20000);
+    assert_true(drained);
+}
+
 #endif

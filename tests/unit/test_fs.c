@@ -698,26 +698,17 @@ static int begin(void **state)
 {
     (void)state;
     store_open();
-    struct fs_config config = {.face = double_face};
-    a = fs_new(&config);
-    b = fs_new(&config);
-    c = fs_new(&config);
+    a = mount_new();
+    b = mount_new();
+    c = mount_new();
     return 0;
-}
-
-static void note_drained(void *arg)
-{
-    *(bool *)arg = true;
 }
 
 static int finish(void **state)
 {
     (void)state;
-    bool drained = false;
     store.get_fails = TOYSTORE_OK;
-    fs_drain(a, note_drained, &drained);
-    pass_ms(20000);
-    assert_true(drained);
+    drain(a);
     pump();
     fs_free(a);
     fs_free(b);

@@ -349,11 +349,6 @@ static void an_unlinked_file_leaves_nothing(void **state)
     assert_int_equal(count_of(chunks), 0);
 }
 
-static void note_drained(void *arg)
-{
-    *(bool *)arg = true;
-}
-
 static void the_end_of_a_mount_does_not_wait_for_who_is_away(void **state)
 {
     (void)state;
@@ -385,9 +380,8 @@ static int begin(void **state)
     (void)state;
     store_open();
     store.deleting = look_at_deletion;
-    struct fs_config config = {.face = double_face};
-    a = fs_new(&config);
-    b = fs_new(&config);
+    a = mount_new();
+    b = mount_new();
     fill(one, SIZE, 1);
     fill(two, SIZE, 2);
     return 0;

@@ -315,11 +315,6 @@ static int begin(void **state)
     return 0;
 }
 
-static void note_drained(void *arg)
-{
-    *(bool *)arg = true;
-}
-
 static int finish(void **state)
 {
     (void)state;
