@@ -239,7 +239,10 @@ static void round_fire(struct core *core, struct timer *timer)
 
 void hints_start(struct core *core)
 {
-    core->hints->started = true;
+    struct hints *hints = core->hints;
+    hints->started = true;
+    for (size_t i = 0; i < hints->owner_count; i++) /* the last process may have ended before */
+        hints->owners[i]->sweep = true;
     round_fire(core, &core->hints->round);
 }
 
