@@ -40,6 +40,8 @@ void swim_update_self(struct core *core);
 /* Says "left" to some members at once, and whether data or hints stay behind on the disk; the
  * process ends. */
 void swim_leave(struct core *core, bool keeps);
+/* Another layout is known: its members should be, too. */
+void swim_view_changed(struct core *core);
 /* This member will never come back: nothing is told of it any more. */
 void swim_on_gone(struct core *core, node_id id);
 /* A request to this member went unanswered, or it answered: a hint for probing order only. */

@@ -148,7 +148,7 @@ static struct swim_member *next_dead(struct core *core)
     for (size_t tried = 0; tried < swim->count; tried++) {
         swim->reconnect_next = (swim->reconnect_next + 1) % swim->count;
         struct swim_member *m = swim->members[swim->reconnect_next];
-        if (m->member->storing && m->member->state == TOYSTORE_DEAD)
+        if (m->member->storing && !state_is_alive(m->member->state))
             return m;
     }
     return NULL;
@@ -177,14 +177,33 @@ void join_stranger(struct core *core, const struct address *gossip)
 
 /* ---- everybody in turn ---- */
 
+/* A member of the layout of which no news has come: it got lost, others have it. */
+static bool somebody_unknown(const struct core *core)
+{
+    const struct layout *layout = view_newest(core);
+    for (size_t i = 0; layout && i < layout->member_count; i++) {
+        const struct layout_member *one = &layout->members[i];
+        if (!one->gone && one->id != core->id && swim_find(core, one->id) == NULL)
+            return true;
+    }
+    return false;
+}
+
 static void on_exchange(struct core *core, struct timer *timer)
 {
-    uint64_t interval_us = EXCHANGE_PROBES * swim_interval_us(core);
+    unsigned probes = somebody_unknown(core) ? UNKNOWN_PROBES : EXCHANGE_PROBES;
+    uint64_t interval_us = probes * swim_interval_us(core);
     uint64_t jitter_us = prng_below(&core->prng, interval_us / 4);
     timer_set(core, timer, core->now_us + interval_us + jitter_us, on_exchange);
     struct swim_member *m;
     if (swim_pick(core, 0, &m, 1) == 1)
         exchange_with(core, &m->own.gossip);
+}
+
+void swim_view_changed(struct core *core)
+{
+    if (core->started && !core->swim->left && somebody_unknown(core))
+        timer_set(core, &core->swim->exchange, core->now_us, on_exchange);
 }
 
 /* ---- coming in ---- */

@@ -25,7 +25,8 @@ enum {
     RETRANSMIT_MULT = 4,
     AWARENESS_MAX = 8,
     RELAYS_MAX = 64,          /* indirect pings made for others at one time */
-    EXCHANGE_PROBES = 30,     /* a full exchange every so many probe intervals */
+    EXCHANGE_PROBES = 30,     /* a full exchange every so many probe intervals, */
+    UNKNOWN_PROBES = 2,       /* or so many while a member of the layout is unknown */
     RECONNECT_PROBES = 3,     /* one of the dead is tried every so many */
     JOIN_PROBES_MAX = 10,     /* seeds are tried again at least every so many */
     CLIENT_FORGET_PROBES = 60, /* a client dead for so long is retired (DESIGN 4), and forgotten */

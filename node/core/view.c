@@ -286,6 +286,7 @@ bool view_holds(const struct core *core, uint32_t partition)
 
 void view_changed(struct core *core)
 {
+    swim_view_changed(core);
     lead_view_changed(core);
     move_view_changed(core);
     hints_view_changed(core);
