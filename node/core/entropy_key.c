@@ -4,6 +4,7 @@
  * Enters from sync; leaves to the key's queue, rpc (TRANSFER), entropy_recheck.c, and sync_next. */
 #include "core/entropy_priv.h"
 #include "rules/key.h"
+#include "core/move.h"
 #include "core/replica_priv.h"
 
 struct entropy_key {
@@ -62,8 +63,11 @@ static void take_record(struct core *core, struct replica_work *work, struct ent
         return;
     if (replica_gone(core, key->partition, work, &theirs))
         return;
+    bool doubt = !key->theirs_settled && move_unheld(core, key->name, key->peer, &theirs);
     key->status = replica_store(work, &view_partition(core, key->partition)->promised, &theirs,
-                                key->theirs_settled, true);
+                                key->theirs_settled, !doubt);
+    if (doubt)
+        key->status = TOYSTORE_REFUSED;
     if (work->entry.settled)
         record_prune(&work->arena, &work->record);
     struct buf ours = {0};

@@ -121,6 +121,8 @@ static void ask_sources(struct core *core, struct hold *hold)
                                                : rpc_reachable(core, id);
         if (id == core->id || !useful(core, hold, i) || !answers)
             continue;
+        if (hold->strict && hold->given == 0 && hold->open != 0)
+            return; /* the first alone: the others are compared with what it gave */
         hold->tried |= (uint32_t)1 << i;
         hold->open |= (uint32_t)1 << i;
         hold->syncs[i] =
@@ -304,6 +306,9 @@ void move_holds_free(struct move *move)
     for (size_t i = 0; i < move->holds.capacity; i++)
         if (move->holds.objects[i])
             suspects_free(&((struct hold *)move->holds.objects[i])->suspects);
+    for (size_t i = 0; i < move->takes.capacity; i++)
+        if (move->takes.objects[i])
+            blob_unref(&((struct take *)move->takes.objects[i])->frame);
     pool_free(&move->holds);
     pool_free(&move->takes);
     free(move->held);

@@ -4,13 +4,11 @@
 
 #include "core/move_priv.h"
 
-/* strict: an own register of an earlier era that no source has shown so far. */
+/* A key whose own copy, or a source's, is damaged. */
 struct suspect {
-    struct ballot ballot;
-    uint32_t lacking;  /* mask: sources that do not show it */
-    bool damaged;      /* as far as is known: the own copy */
-    bool unknown;      /* and a source's */
-    struct blob *best; /* the highest that they show instead, encoded; NULL: nothing */
+    uint32_t lacking; /* mask: sources that have nothing under it */
+    bool damaged;     /* as far as is known: the own copy */
+    bool unknown;     /* and a source's */
 };
 
 struct hold {
@@ -27,7 +25,8 @@ struct hold {
     uint32_t given;              /* the others of `taken` */
     uint32_t damaged;            /* HOLD_TAKE: these have a damaged copy, and give nothing */
     uint64_t syncs[ELECTORATE_MAX];
-    bool strict, failed;
+    bool strict; /* what it has on disk is no source's copy before it has taken the first's */
+    bool failed;
     struct map suspects;    /* key -> struct suspect */
     unsigned suspects_open; /* being dropped */
 };
@@ -40,7 +39,10 @@ struct take {
     uint32_t source;          /* its bit */
     struct slice key, theirs; /* live until sync_next */
     bool settled;
+    struct ballot seen; /* in doubt: the highest */
     enum toystore_status status;
+    struct blob *frame;    /* what the source settled ... */
+    struct slice repaired; /* ... is in it */
 };
 
 uint32_t hold_gone(const struct core *core, const struct hold *hold); /* mask of its members */
@@ -48,7 +50,7 @@ void hold_end(struct core *core, struct hold *hold, unsigned again_ms);
 void hold_done(struct core *core, struct hold *hold);
 /* move_take.c */
 sync_differ_fn hold_differs;
-/* Drops what no source showed, then hold_done. */
+/* Drops the damaged copies of what no source showed, then hold_done. */
 void hold_drop_suspects(struct core *core, struct hold *hold);
 void suspects_free(struct map *suspects);
 

@@ -35,7 +35,7 @@ struct holder {
 /* How a partition is taken. */
 enum hold_mode {
     HOLD_TAKE,    /* from F owners, this one among them */
-    HOLD_RECOVER, /* mute: from F others, and own registers only if a source shows them */
+    HOLD_RECOVER, /* mute: from F others or more; its own copy is a base only */
     HOLD_SALVAGE  /* mute with maj of them: from all that answer, keeping all that survived */
 };
 

@@ -160,16 +160,8 @@ static unsigned bits(uint32_t mask)
     return (unsigned)__builtin_popcount(mask);
 }
 
-/* `wanted` lowest bits of `mask`, rank order. */
-static uint32_t first_bits(uint32_t mask, unsigned wanted)
-{
-    uint32_t taken = 0;
-    for (unsigned i = 0; i < 32 && bits(taken) < wanted; i++)
-        taken |= mask & (uint32_t)1 << i;
-    return taken;
-}
-
-/* From whom it recovers in one live layout; false: it has to wait for more owners. */
+/* From whom it recovers in one live layout: all that can give, at least F; false: it has to wait
+ * for more owners. */
 static bool choose_sources(struct core *core, struct patient *patient, unsigned at)
 {
     const struct electorate *electorate = &patient->electorate;
@@ -183,7 +175,7 @@ static bool choose_sources(struct core *core, struct patient *patient, unsigned 
     uint32_t others = mask & ~self_bit;
     unsigned wanted = (unsigned)min_u64(electorate->layouts[at].f, bits(others));
     if (wanted > 0 && bits(patient->fine & mask) >= wanted) {
-        patient->sources |= first_bits(patient->fine & mask, wanted);
+        patient->sources |= patient->fine & mask;
         patient->met |= 1u << at;
         return true;
     }

@@ -1,7 +1,10 @@
-/* move_take: the records of a hold (PROTOCOL 7): taken by store(); REFUSED: settled by a round in
- * the present view. Of its own registers, an owner that forgot and a newcomer keep those that a
- * source shows too: what was chosen, a source shows.
- * Enters from sync (a key differs); leaves to replica_run, coord_settle, and back by sync_next. */
+/* move_take: the records of a hold (PROTOCOL 7). A hold is a read: F owners are at least maj, so a
+ * register of an older era that all sources show cannot lose any more. Where they differ, nobody
+ * knows yet, and a copy of it, here or with a newcomer, would count like an acceptance of what was
+ * never accepted here: so it is settled by a round in the present view. What is of the present era
+ * is taken by store(), this owner's own promises decide; REFUSED: settled by a round too.
+ * Enters from sync (a key differs); leaves to replica_run, coord_settle, REPAIR, and back by
+ * sync_next. */
 #include <stdlib.h>
 
 #include "rules/key.h"
@@ -11,6 +14,7 @@
 static void take_end(struct core *core, struct take *take)
 {
     uint64_t sync = take->sync;
+    blob_unref(&take->frame);
     pool_delete(&core->move->takes, take->self);
     sync_next(core, sync);
 }
@@ -58,23 +62,55 @@ static struct suspect *suspect_get(struct hold *hold, struct slice key)
     return suspect;
 }
 
-/* One more source does not show the own register. */
-static void suspect_add(struct hold *hold, const struct take *take, const struct ballot *ballot,
-                        const struct record *theirs)
+/* Owners of a live layout that are no sources: what they have accepted is not known. */
+static uint32_t unasked(const struct core *core, const struct hold *hold, unsigned at)
 {
-    struct suspect *suspect = suspect_get(hold, take->key);
-    suspect->ballot = *ballot;
-    suspect->lacking |= take->source;
-    if (!theirs->has_register)
+    int self = electorate_index(&hold->electorate, core->id);
+    uint32_t own = self >= 0 ? (uint32_t)1 << self : 0;
+    return hold->electorate.layouts[at].mask & ~(hold->sources | own | hold_gone(core, hold));
+}
+
+/* Whoever could have accepted something else gives: nothing is above the highest. */
+static bool all_asked(const struct core *core, const struct hold *hold)
+{
+    uint32_t mask = 0;
+    for (unsigned i = 0; i < hold->electorate.layout_count; i++)
+        mask |= unasked(core, hold, i);
+    return hold->mode == HOLD_RECOVER && mask == 0;
+}
+
+/* The sources do not agree on a register of an older era, of which nobody has said that it is
+ * chosen. The own copy is a source's too: that of an owner that stays, or the first source's. */
+static bool in_doubt(const struct core *core, const struct hold *hold, struct take *take,
+                     const struct replica_work *work, const struct record *theirs)
+{
+    const struct record *own = &work->record;
+    if (hold->mode == HOLD_SALVAGE || key_is_immutable(work->key))
+        return false;
+    int order = (int)own->has_register - (int)theirs->has_register;
+    if (own->has_register && theirs->has_register)
+        order = ballot_compare(&own->reg.ballot, &theirs->reg.ballot);
+    const struct reg *highest = order > 0 ? &own->reg : &theirs->reg;
+    bool settled = order > 0 ? work->entry.settled : take->settled;
+    take->seen = highest->ballot;
+    return order != 0 && !settled && era_compare(highest->ballot.era, hold->era) < 0 &&
+           !all_asked(core, hold);
+}
+
+/* What a newcomer, or an owner that forgot, has from an earlier time is a base only: from here on
+ * its copy is the first source's. Its promises of this era stay, and all sloppy puts. */
+static void give_way(struct hold *hold, struct replica_work *work, const struct record *theirs)
+{
+    const struct reg *own = &work->record.reg;
+    if (!work->record.has_register || era_compare(own->ballot.era, hold->era) >= 0 ||
+        (theirs->has_register && ballot_compare(&own->ballot, &theirs->reg.ballot) <= 0))
         return;
-    struct arena arena = {0};
-    struct record best = {0};
-    if (!suspect->best || record_decode(&arena, blob_slice(suspect->best), &best) != 0 ||
-        ballot_compare(&best.reg.ballot, &theirs->reg.ballot) < 0) {
-        blob_unref(&suspect->best);
-        suspect->best = blob_copy(take->theirs);
-    }
-    arena_free(&arena);
+    work->record.has_register = false;
+    work->record.reg = (struct reg){0};
+    work->entry.settled = false;
+    work->write = true;
+    work->drop = !theirs->has_register && work->record.sloppy_count == 0 &&
+                 theirs->sloppy_count == 0 && ballot_none(&work->entry.promised);
 }
 
 static void take_work(struct core *core, struct replica_work *work)
@@ -96,22 +132,13 @@ static void take_work(struct core *core, struct replica_work *work)
     }
     if (unknown && hold->mode != HOLD_TAKE)
         suspect_get(hold, take->key)->unknown = true;
-    const struct reg *own = &work->record.reg;
-    /* Immutable keys have no ballot that could lose: what a newcomer alone has of them may be the
-     * only copy of what was acknowledged while too few owners could be reached. */
-    bool older = work->record.has_register && !key_is_immutable(work->key) &&
-                 era_compare(own->ballot.era, hold->era) < 0;
-    if (hold->strict && older && !unknown &&
-        (!theirs.has_register || ballot_compare(&theirs.reg.ballot, &own->ballot) < 0))
-        suspect_add(hold, take, &own->ballot, &theirs);
     if (hold->mode != HOLD_TAKE && work->damaged && take->theirs.size == 0)
-        suspect_add(hold, take, &(struct ballot){0}, &theirs);
-    if (take->theirs.size == 0)
-        return;
+        suspect_get(hold, take->key)->lacking |= take->source;
     if (replica_gone(core, hold->partition, work, &theirs))
         return;
     if (key_is_immutable(work->key)) {
-        take->status = replica_immutable(work, take->theirs, NULL);
+        if (take->theirs.size != 0)
+            take->status = replica_immutable(work, take->theirs, NULL);
         return;
     }
     struct ballot promised = view_partition(core, hold->partition)->promised;
@@ -122,15 +149,75 @@ static void take_work(struct core *core, struct replica_work *work)
         if (era_compare(work->entry.promised.era, hold->era) < 0)
             work->entry.promised = promised;
     }
-    take->status = replica_store(work, &promised, &theirs, take->settled, true);
+    bool first = hold->strict && hold->given == 0;
+    bool doubt = !first && !unknown && in_doubt(core, hold, take, work, &theirs) &&
+                 !BROKEN(core, hold_copies);
+    if (first && !unknown && !work->damaged)
+        give_way(hold, work, &theirs);
+    take->status = replica_store(work, &promised, &theirs, take->settled, !doubt);
+    if (doubt)
+        take->status = TOYSTORE_REFUSED;
+}
+
+/* ---- what is in doubt, or refused, is settled ---- */
+
+static void repaired_work(struct core *core, struct replica_work *work)
+{
+    struct take *take = pool_get(&core->move->takes, work->handle);
+    struct hold *hold = pool_get(&core->move->holds, take->hold);
+    struct ballot none = {0};
+    struct record record = {0};
+    take->status = TOYSTORE_INVALID;
+    if (hold && record_decode(&work->arena, take->repaired, &record) == 0)
+        take->status = replica_store(work, &none, &record, true, true);
+}
+
+static void repaired_done(struct core *core, struct replica_work *work)
+{
+    struct take *take = pool_get(&core->move->takes, work->handle);
+    take_settled(core, work->handle, 0,
+                 work->status == 0 ? take->status : replica_status(work->status));
+}
+
+static void repaired(struct core *core, uint64_t handle, uint64_t index,
+                     const struct rpc_answer *answer)
+{
+    struct take *take = pool_get(&core->move->takes, handle);
+    struct replica_reply reply = {.status = TOYSTORE_UNAVAILABLE};
+    (void)index;
+    if (answer->status == TOYSTORE_OK && !replica_reply_decode(answer->result, &reply))
+        reply.status = TOYSTORE_INVALID;
+    if (reply.status != TOYSTORE_OK || !pool_get(&core->move->holds, take->hold)) {
+        take_settled(core, handle, 0, TOYSTORE_UNAVAILABLE);
+        return;
+    }
+    take->frame = blob_ref(answer->frame);
+    take->repaired = reply.record;
+    replica_run(core, take->key, repaired_work, repaired_done, handle, 0);
+}
+
+/* An owner that is mute makes no rounds: the source does, and tells what was chosen. */
+static void settle(struct core *core, const struct hold *hold, struct take *take)
+{
+    if (hold->mode == HOLD_TAKE) {
+        coord_settle(core, take->key, take_settled, take->self, 0);
+        return;
+    }
+    node_id source = hold->electorate.members[__builtin_ctz(take->source)];
+    rpc_call(
+        core, source, METHOD_REPAIR,
+        RPC_PARAMS(repair_request,
+                   {.view = view_of(core, hold->partition), .key = take->key, .seen = take->seen}),
+        REPLICA_TIMEOUT_MS, repaired, take->self, 0);
 }
 
 static void take_done(struct core *core, struct replica_work *work)
 {
     struct take *take = pool_get(&core->move->takes, work->handle);
     struct hold *hold = pool_get(&core->move->holds, take->hold);
-    if (hold && take->status == TOYSTORE_REFUSED && !BROKEN(core, move_drops)) {
-        coord_settle(core, take->key, take_settled, take->self, 0);
+    if (hold && work->status == 0 && take->status == TOYSTORE_REFUSED &&
+        !BROKEN(core, move_drops)) {
+        settle(core, hold, take);
         return;
     }
     bool taken = take->status == TOYSTORE_OK ||
@@ -156,8 +243,7 @@ void hold_differs(struct core *core, uint64_t sync, uint64_t handle, struct slic
 {
     struct hold *hold = pool_get(&core->move->holds, handle);
     pool_handle self;
-    bool own_matters = hold && (hold->strict || hold->mode == HOLD_SALVAGE || sync_unknown(theirs));
-    if (!hold || hold->failed || (theirs.size == 0 && !own_matters)) {
+    if (!hold || hold->failed) {
         sync_next(core, sync);
         return;
     }
@@ -177,23 +263,17 @@ void hold_differs(struct core *core, uint64_t sync, uint64_t handle, struct slic
     replica_run(core, key, take_work, take_done, self, 0);
 }
 
-/* ---- strict: what nobody showed ---- */
+/* ---- the own damaged copies: will nobody show a whole one? ---- */
 
 static void damaged_forget(struct core *core, struct slice key)
 {
     map_remove(&core->move->damaged, key);
 }
 
-static void suspect_free(struct suspect *suspect)
-{
-    blob_unref(&suspect->best);
-    free(suspect);
-}
-
 void suspects_free(struct map *suspects)
 {
     MAP_EACH(entry, suspects)
-    suspect_free(entry->value);
+    free(entry->value);
     map_free(suspects);
     *suspects = (struct map){0};
 }
@@ -205,15 +285,10 @@ void suspects_free(struct map *suspects)
 static bool suspect_is_lost(const struct core *core, const struct hold *hold,
                             const struct suspect *suspect)
 {
-    int self = electorate_index(&hold->electorate, core->id);
-    uint32_t own = self >= 0 ? (uint32_t)1 << self : 0;
     bool none_shows = (hold->given & ~suspect->lacking) == 0 && !suspect->unknown;
-    uint32_t known = hold->sources | own | hold_gone(core, hold);
-    for (unsigned i = 0; i < hold->electorate.layout_count; i++) {
-        uint32_t unasked = hold->electorate.layouts[i].mask & ~known;
-        if (unasked != 0 && !((hold->met >> i & 1) != 0 && none_shows))
+    for (unsigned i = 0; i < hold->electorate.layout_count; i++)
+        if (unasked(core, hold, i) != 0 && !((hold->met >> i & 1) != 0 && none_shows))
             return false;
-    }
     return true;
 }
 
@@ -221,33 +296,16 @@ static void drop_work(struct core *core, struct replica_work *work)
 {
     struct hold *hold = pool_get(&core->move->holds, work->handle);
     struct suspect *suspect = hold ? map_get(&hold->suspects, work->key) : NULL;
-    struct record best = {0};
     if (!suspect)
         return;
     bool lost = work->damaged && suspect_is_lost(core, hold, suspect);
     if (!work->damaged || lost)
         damaged_forget(core, work->key);
-    if (work->damaged) {
-        work->drop = lost;
-        hold->failed = hold->failed || !work->drop;
-        if (work->drop)
-            core_log(core, LOG_ERROR, "\"%.*s\" was damaged, and no other owner has it",
-                     (int)min_size(work->key.size, 200), (const char *)work->key.data);
-        return;
-    }
-    if ((hold->given & ~suspect->lacking) != 0)
-        return; /* it was damaged, and one of the sources gave what stands here now */
-    if (!work->record.has_register ||
-        ballot_compare(&work->record.reg.ballot, &suspect->ballot) != 0)
-        return; /* something newer was taken meanwhile */
-    if (suspect->best && record_decode(&work->arena, blob_slice(suspect->best), &best) != 0)
-        return;
-    work->record.has_register = best.has_register;
-    work->record.reg = best.reg;
-    work->entry.settled = false;
-    work->write = true;
-    if (!best.has_register && work->record.sloppy_count == 0)
-        work->drop = true;
+    work->drop = lost;
+    hold->failed = hold->failed || (work->damaged && !lost);
+    if (lost)
+        core_log(core, LOG_ERROR, "\"%.*s\" was damaged, and no other owner has it",
+                 (int)min_size(work->key.size, 200), (const char *)work->key.data);
 }
 
 static void drop_done(struct core *core, struct replica_work *work)

@@ -49,6 +49,13 @@ bool move_peer_holds(const struct core *core, node_id id, uint32_t partition)
            holder->epochs[partition] >= view_of(core, partition).epoch;
 }
 
+bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record)
+{
+    return record->has_register && record->reg.ballot.era.layout < view_newest(core)->number &&
+           view_layout_of_key(key) == 0 &&
+           !move_peer_took(core, id, view_partition_of(core, key)) && !BROKEN(core, store_unheld);
+}
+
 /* ---- telling ---- */
 
 static void told(struct core *core, uint64_t id, uint64_t version, const struct rpc_answer *answer)

@@ -1,6 +1,7 @@
 /* TRANSFER: store() of many records of one partition, for hints, repair and moves; SYNC: what was
  * acknowledged before is made durable (PROTOCOL 3 and 5, DESIGN 6). */
 #include "rules/key.h"
+#include "core/move.h"
 #include "core/replica_priv.h"
 
 static enum toystore_status transfer_one(struct core *core, struct replica_request *request,
@@ -24,9 +25,11 @@ static enum toystore_status transfer_one(struct core *core, struct replica_reque
         return TOYSTORE_UNKNOWN;
     if (replica_gone(core, request->partition, work, &incoming))
         return TOYSTORE_OK;
-    return replica_store(work, &view_partition(core, request->partition)->promised, &incoming,
-                         item->settled || BROKEN(core, promise_ignored),
-                         replica_from_owner(core, item->key, request->from));
+    bool owner = replica_from_owner(core, item->key, request->from);
+    bool doubt = owner && !item->settled && move_unheld(core, item->key, request->from, &incoming);
+    status = replica_store(work, &view_partition(core, request->partition)->promised, &incoming,
+                           item->settled || BROKEN(core, promise_ignored), owner && !doubt);
+    return doubt && status == TOYSTORE_OK ? TOYSTORE_REFUSED : status;
 }
 
 static void transfer_work(struct core *core, struct replica_work *work)

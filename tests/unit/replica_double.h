@@ -36,6 +36,7 @@ static struct {
     bool down[CORES + 1]; /* answers nothing */
     bool busy[CORES + 1];
     bool older[CORES + 1];  /* knows no COMPARE */
+    node_id unheld;         /* this one has taken nothing yet in the present layout */
     size_t bytes;           /* of what was delivered */
     struct rpc_answer last; /* of world_ask */
     struct blob *last_frame;
@@ -57,6 +58,13 @@ struct partition *view_partition(struct core *core, uint32_t partition)
 bool view_mute(const struct core *core, uint32_t partition)
 {
     return world.partitions[core->id][partition].mute;
+}
+
+bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record)
+{
+    (void)core;
+    (void)key;
+    return record->has_register && id == world.unheld;
 }
 
 bool view_holds(const struct core *core, uint32_t partition)
