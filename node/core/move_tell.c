@@ -52,8 +52,7 @@ bool move_peer_holds(const struct core *core, node_id id, uint32_t partition)
 bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record)
 {
     return record->has_register && record->reg.ballot.era.layout < view_newest(core)->number &&
-           view_layout_of_key(key) == 0 &&
-           !move_peer_took(core, id, view_partition_of(core, key)) && !BROKEN(core, store_unheld);
+           view_layout_of_key(key) == 0 && !move_peer_took(core, id, view_partition_of(core, key));
 }
 
 /* ---- telling ---- */

@@ -48,6 +48,13 @@ static struct cluster {
     struct blob *stored;
 } cluster;
 
+static uint64_t broken_rules;
+
+void cluster_break(uint64_t broken)
+{
+    broken_rules = broken;
+}
+
 static int64_t wall_us(unsigned node)
 {
     return (int64_t)cluster.now_us + 1000000000000 + cluster.nodes[node].clock_us;
@@ -363,6 +370,7 @@ static void boot(unsigned node)
                                  .probe_interval_ms = 100,
                                  .seed_count = node > 0,
                                  .random_seed = 1000 * (node + 1) + own->life,
+                                 .broken = broken_rules,
                                  .log_level = getenv("CLUSTER_LOG") ? LOG_DEBUG : LOG_ERROR};
     config.rpc = config.gossip = address_of(node);
     snprintf(config.name, sizeof config.name, "n%u", node);

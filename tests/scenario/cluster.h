@@ -18,6 +18,9 @@ enum { CLUSTER_MAX = 8 };
 /* `count` storing nodes that have joined one layout and are at rest. */
 void cluster_start(unsigned count);
 void cluster_stop(void);
+/* Nodes that start from now on leave out these rules: bits of tests/sim/broken.def. Only a core
+ * that was built to be broken heeds them. */
+void cluster_break(uint64_t broken);
 /* One more storing node; runs until its layout alone is live. Returns its number. */
 unsigned cluster_join(void);
 /* A member that stores nothing, as a mount is. */

@@ -201,6 +201,19 @@ static void test_what_a_promise_refuses_is_settled_at_the_second_look(void **sta
     assert_true(settles > 0);
 }
 
+static void test_what_the_other_has_not_held_yet_is_settled(void **state)
+{
+    (void)state;
+    world.unheld = 1;
+    put(1, "k", 1);
+    ticks(4);
+    assert_true(settles > 0);
+    assert_int_equal(disks[2].spaces[TOYSTORE_RECORDS].count, 0);
+    world.unheld = 0;
+    ticks(4);
+    assert_equal_copies();
+}
+
 static void test_what_is_known_to_be_chosen_goes_below_the_promise(void **state)
 {
     (void)state;
@@ -266,6 +279,7 @@ int main(void)
         TEST(a_member_that_comes_back_is_compared_with_at_once),
         TEST(a_root_is_known_to_be_equal_to_the_last_peers_alone),
         TEST(what_a_promise_refuses_is_settled_at_the_second_look),
+        TEST(what_the_other_has_not_held_yet_is_settled),
         TEST(what_is_known_to_be_chosen_goes_below_the_promise),
         TEST(a_mute_owner_neither_compares_nor_is_compared_with),
         TEST(the_scrub_reads_everything_in_turn),

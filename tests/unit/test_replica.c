@@ -403,6 +403,17 @@ static void test_only_owners_give_registers(void **state)
     assert_true(get().record.size > 0);
 }
 
+static void test_what_an_owner_has_not_held_yet_is_not_copied_from_it(void **state)
+{
+    (void)state;
+    world.unheld = 1;
+    assert_int_equal(transfer_from(1, KEY, record_of(5, TOYSTORE_FILE), false), TOYSTORE_REFUSED);
+    assert_int_equal(get().record.size, 0);
+    /* known to be chosen */
+    assert_int_equal(transfer_from(1, KEY, record_of(5, TOYSTORE_FILE), true), TOYSTORE_OK);
+    assert_int_not_equal(get().record.size, 0);
+}
+
 static void test_a_sloppy_put_at_a_fallback_leaves_a_hint(void **state)
 {
     (void)state;
@@ -534,6 +545,7 @@ int main(void)
         TEST(settled_by_message_and_by_the_second_of_two),
         TEST(transfer_stores_and_refuses),
         TEST(only_owners_give_registers),
+        TEST(what_an_owner_has_not_held_yet_is_not_copied_from_it),
         TEST(a_sloppy_put_at_a_fallback_leaves_a_hint),
         TEST(a_retired_session_is_refused),
         TEST(a_damaged_copy_is_unknown),
