@@ -90,12 +90,21 @@ static void ask_end(struct core *core, struct operation *operation)
     ask_free(core, put);
 }
 
+static struct retry retry_of(const struct ask_put *put)
+{
+    return (struct retry){.op = put->name,
+                          .stored = put->stored,
+                          .refused = put->refused,
+                          .unsure = put->unsure,
+                          .asks_only = put->asks_only};
+}
+
 void ask_finish(struct core *core, struct ask_put *put, struct toystore_result *result)
 {
     operation_answer(core, &put->op, toystore_status_word(result->status));
     if (put->caller_op.sequence &&
         (result->status == TOYSTORE_INDETERMINATE || result->status == TOYSTORE_NOT_APPLIED)) {
-        struct retry retry = {put->name, put->stored, put->refused};
+        struct retry retry = retry_of(put);
         retry_remember(core->coord, &put->caller_op, &retry);
         if (!op_id_equal(&put->caller_op, &put->name.id))
             retry_remember(core->coord, &put->name.id, &retry);
@@ -347,7 +356,7 @@ static void ask_sloppy(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
     timer_cancel(core, &put->timer);
-    struct retry retry = {put->name, put->stored, put->refused};
+    struct retry retry = retry_of(put);
     coord_sloppy(core, &put->request, &retry, put->deadline_us, sloppy_done, put->op.handle);
 }
 
@@ -365,7 +374,8 @@ static bool first_try(const struct core *core, const struct ask_put *put,
 
 /* An op keeps the time and the era with which it was first asked for (PROTOCOL 1): with later ones
  * it could be applied a second time, to a chain that has forgotten it. Where they are not known it
- * is older than every chain. */
+ * is older than every chain, and stays so: to have asked once what became of it makes no first try
+ * of the next one. */
 static void find_earlier_try(struct core *core, struct ask_put *put)
 {
     const struct retry *tried = retry_find(core->coord, &put->name.id);
@@ -375,10 +385,12 @@ static void find_earlier_try(struct core *core, struct ask_put *put)
         put->name = tried->op;
         put->stored = tried->stored;
         put->refused = tried->refused;
-        return;
+        put->unsure = tried->unsure;
+        put->asks_only = tried->asks_only;
+    } else {
+        put->unsure = put->sloppy_may;
+        put->asks_only = put->request.retry;
     }
-    put->unsure = put->sloppy_may;
-    put->asks_only = put->request.retry;
     put->sloppy_may = put->sloppy_may && !put->asks_only;
 }
 

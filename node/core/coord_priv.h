@@ -83,8 +83,10 @@ void coord_forget_led(struct coord *coord);
 /* What an op that may be tried again was asked with. */
 struct retry {
     struct op op;
-    bool stored;  /* sloppy copies of it may be somewhere */
-    bool refused; /* by the register's chain, after that */
+    bool stored;    /* sloppy copies of it may be somewhere */
+    bool refused;   /* by the register's chain, after that */
+    bool unsure;    /* whether there are */
+    bool asks_only; /* its first time and era are not known here, and never will be */
 };
 
 /* `id` as the caller names the op. */
