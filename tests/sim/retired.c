@@ -1,7 +1,8 @@
 /* retired: clients that sleep until their sessions are retired and then wake up, with what they had
  * on its way; and what must hold then (PROTOCOL 8 Retiring):
  *   - who says that a retirement is in force is right: F owners of every partition have noted it;
- *   - who has noted it accepts nothing new in its name: no leader's accept, no sloppy copy;
+ *   - who has noted it accepts nothing new in its name: no leader's accept, no sloppy copy. What it
+ *     judged before it had may still be on its way to a slow disk; operations on that key wait;
  *   - once it is in force no round is begun in its name anywhere. What was promised or accepted
  *     before may still be finished;
  *   - who takes a partition in a newer layout has noted by then what was in force before.
@@ -17,7 +18,7 @@
 struct retired {
     struct prng prng;
     struct map in_force; /* session -> since when, plus one */
-    struct map seen;     /* op id -> a disk has had it */
+    struct map seen;     /* op id -> a disk was given it */
     struct map rounds;   /* key and ballot -> when it was first promised, plus one */
     struct map layouts;  /* number -> when it was first known, plus one */
     node_id ids[NODES_MAX];
@@ -211,7 +212,7 @@ static struct slice round_key(struct buf *out, struct slice key, struct ballot b
     return buf_slice(out);
 }
 
-/* The first time that any disk has this op. False: it had it before. */
+/* The first time that any disk is given this op. False: it was before. */
 static bool first_seen(struct sim *sim, const struct op_id *id)
 {
     struct toystore_op op = op_to_public(*id);

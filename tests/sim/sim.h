@@ -307,7 +307,7 @@ void retired_start(struct sim *sim);
 void retired_free(struct retired *retired);
 void retired_step(struct sim *sim, struct sim_node *node); /* after every step of a core */
 void retired_write(struct sim *sim, const struct sim_node *node,
-                   const struct batch *batch); /* before it is made */
+                   const struct batch *batch); /* when it is asked for */
 
 /* ---- trace.c ---- */
 void trace_event(struct sim *sim, const struct sim_node *node, const struct core_event *event);

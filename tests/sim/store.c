@@ -61,7 +61,6 @@ static void run_commit(struct sim *sim, struct sim_node *node, struct action *ac
         check_write(sim, &action->batch);
         check_hints(sim, node, &action->batch);
         check_covered(sim, node, &action->batch);
-        retired_write(sim, node, &action->batch);
         disk_write(&node->disk, &action->batch);
     }
     if (action->durable && !full) {
@@ -97,8 +96,10 @@ static void run(struct sim *sim, struct sim_event *event)
 
 void store_act(struct sim *sim, struct sim_node *node, struct action *action)
 {
-    if (action->type == ACTION_COMMIT)
-        check_rules(sim, node, &action->batch); /* under the view that it was made in */
+    if (action->type == ACTION_COMMIT) { /* by what was known when it was made */
+        check_rules(sim, node, &action->batch);
+        retired_write(sim, node, &action->batch);
+    }
     bool slow = !sim->healed && sim_chance(sim, STREAM_DISK, sim->plan.disk_slow_chance);
     uint64_t took = slow ? disk_time(sim, 2 * MS, 60 * MS) : disk_time(sim, 2, 60);
     node->disk_free_at = max_u64(node->disk_free_at, sim->now_us) + took;
