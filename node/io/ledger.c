@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
+#include <unistd.h>
 
 void ledger_init(struct ledger *ledger, struct driver *driver, struct toystore_store *store,
                  const char *data)
@@ -224,7 +225,12 @@ void ledger_complain(struct ledger *ledger, const char *what, int status)
     if (ledger->complained_us != 0 && now - ledger->complained_us < 1000000)
         return;
     ledger->complained_us = now;
-    driver_log(ledger->driver, 0, "%s: %s", what, strerror(-status));
+    bool gone = ledger->data != NULL && access(ledger->data, F_OK) < 0;
+    driver_log(ledger->driver, 0, "%s%s%s: %s%s", ledger->data != NULL ? ledger->data : "",
+               ledger->data != NULL ? ": " : "", what, strerror(-status),
+               gone
+                   ? " (the directory is gone: stop this node, and put it back or replace the node)"
+                   : "");
 }
 
 static int group_write(struct ledger *ledger, struct ledger_group *group)

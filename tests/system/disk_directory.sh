@@ -80,6 +80,16 @@ check_keys 1 k 10
 check_keys 1 late 10
 stop_node 1
 
+# Somebody deletes it under a running node: within a second puts are refused, and the log says why.
+toystored --data "$work/d8" --host "$(host 8)" 2>"$work/n8.log" &
+pid_of[8]=$!
+wait_for 20 settled 8 1 || die "node 8 does not come up"
+rm -r "$work/d8"
+put_fails() { ! ts 8 put k v; }
+wait_for 20 put_fails || fail "puts are acknowledged though the data directory is gone"
+grep -q "$work/d8: .*the directory is gone" "$work/n8.log" || fail "the log does not say what is gone"
+stop_node 8
+
 # A young node has all in its log, and a repair without CURRENT saves nothing of it: then no new
 # cluster begins in its place, at this start or a later one, to say that there never was such a key.
 toystored --data "$work/d9" --host "$(host 9)" 2>"$work/n9.log" &
