@@ -23,7 +23,19 @@ static bool split(char *text, char **ret_host, const char **ret_port)
         *close = '\0';
     *ret_host = close ? text + 1 : text;
     *ret_port = colon ? colon + 1 : DIAL_PORT;
-    return (*ret_host)[0] != '\0' && (*ret_port)[0] != '\0';
+    char *end;
+    unsigned long port = strtoul(*ret_port, &end, 10);
+    bool digits = (*ret_port)[0] >= '0' && (*ret_port)[0] <= '9' && *end == '\0';
+    return (*ret_host)[0] != '\0' && digits && port > 0 && port <= UINT16_MAX;
+}
+
+bool dial_is_node(const char *node)
+{
+    char *text = base_string(slice_str(node)), *host;
+    const char *port;
+    bool is = split(text, &host, &port);
+    free(text);
+    return is;
 }
 
 static int connect_within(int fd, const struct addrinfo *to)

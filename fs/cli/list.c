@@ -1,4 +1,5 @@
 /* list: ls, page by page, as words or as JSON. */
+#include "base/json.h"
 #include "cli/cli.h"
 #include "names.h"
 
@@ -16,21 +17,6 @@ struct listing {
     bool more, first;
 };
 
-static void print_json_text(struct toystore_bytes text)
-{
-    const uint8_t *bytes = text.data;
-    putchar('"');
-    for (size_t i = 0; i < text.size; i++) {
-        if (bytes[i] == '"' || bytes[i] == '\\')
-            printf("\\%c", bytes[i]);
-        else if (bytes[i] < 0x20)
-            printf("\\u%04x", bytes[i]);
-        else
-            putchar(bytes[i]);
-    }
-    putchar('"');
-}
-
 static const char *entry_type(const struct toystore_entry *entry)
 {
     static const char *const words[] = {"tombstone", "file",    "file",    "directory",
@@ -38,15 +24,27 @@ static const char *entry_type(const struct toystore_entry *entry)
     return (size_t)entry->kind < ARRAY_COUNT(words) ? words[entry->kind] : "unknown";
 }
 
+static void print_json(const struct listing *listing, const struct toystore_entry *entry)
+{
+    const struct toystore_attributes *attributes = &entry->attributes;
+    struct buf out = {0};
+    struct json json = {.out = &out};
+    json_open(&json, NULL, '{');
+    json_bytes(&json, "name", slice_of(entry->name.data, entry->name.size));
+    json_text(&json, "kind", entry_type(entry));
+    json_u64(&json, "size", attributes->size);
+    json_format(&json, "mode", "%o", attributes->mode);
+    json_seconds(&json, "mtime", attributes->mtime_ns);
+    json_close(&json, '}');
+    printf("%s\n  %.*s", listing->first ? "" : ",", (int)out.size,
+           (const char *)buf_slice(&out).data);
+    buf_free(&out);
+}
+
 static void print_entry(const struct listing *listing, const struct toystore_entry *entry)
 {
     if (listing->cli->json) {
-        printf("%s\n  {\"name\": ", listing->first ? "" : ",");
-        print_json_text(entry->name);
-        printf(", \"kind\": \"%s\", \"size\": %llu, \"mode\": \"%o\", \"mtime\": %lld.%09lld}",
-               entry_type(entry), (unsigned long long)entry->attributes.size,
-               entry->attributes.mode, (long long)(entry->attributes.mtime_ns / 1000000000),
-               (long long)(entry->attributes.mtime_ns % 1000000000));
+        print_json(listing, entry);
         return;
     }
     fwrite(entry->name.data, 1, entry->name.size, stdout);

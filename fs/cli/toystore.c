@@ -2,6 +2,7 @@
  *
  * Enters from the shell; leaves to the file of the command, and to a node by cli/remote.h. */
 #include "cli/cli.h"
+#include "cli/dial.h"
 #include "cli/render.h"
 #include "cli/repair.h"
 
@@ -209,6 +210,10 @@ int main(int argc, char **argv)
     const struct command *command = command_find(&cli);
     if (command == NULL || !options_fit(&cli, command))
         return EXIT_USAGE;
+    if (!dial_is_node(cli.node)) {
+        fprintf(stderr, "toystore: --node %s: want HOST[:RPCPORT]\n", cli.node);
+        return EXIT_USAGE;
+    }
     char error[300];
     cli.remote = remote_open(cli.node, error, sizeof error);
     if (cli.remote == NULL)

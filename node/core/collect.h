@@ -3,7 +3,7 @@
 #ifndef TOYSTORE_CORE_COLLECT_H
 #define TOYSTORE_CORE_COLLECT_H
 
-#include "core/json.h"
+#include "base/json.h"
 #include "core/rpc.h"
 
 struct collect;

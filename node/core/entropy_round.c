@@ -2,7 +2,7 @@
  * with every other owner, and every own copy is read again; then how far it is. Enters from
  * core_dispatch and report.c; leaves to entropy.c, entropy_scrub.c and back to who asked. */
 #include "core/entropy_priv.h"
-#include "core/json.h"
+#include "base/json.h"
 #include "core/replica_priv.h"
 
 static void begin(struct core *core)

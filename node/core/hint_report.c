@@ -2,7 +2,7 @@
  * The oldest is the one that came when nothing waited for its owner: while others go and come
  * behind it, it may be delivered already. */
 #include "core/hint_priv.h"
-#include "core/json.h"
+#include "base/json.h"
 
 void hints_report(const struct core *core, struct json *json)
 {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/json.h"
+#include "base/json.h"
 #include "rules/key.h"
 #include "core/replica_priv.h"
 #include "core/rpc_priv.h"

@@ -1,6 +1,6 @@
 /* report_move: what moves in the layout, and who is on the way out: the part of "status" that a
  * progress bar is drawn from. From memory alone. */
-#include "core/json.h"
+#include "base/json.h"
 #include "core/report.h"
 
 #include <stdio.h>

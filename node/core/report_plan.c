@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/json.h"
+#include "base/json.h"
 #include "core/core_priv.h"
 
 enum { WORDS_MAX = 3, WORD_SIZE_MAX = 300, WEIGHT_USUAL = 100 };

@@ -1,6 +1,6 @@
 /* report_ring: who owns what in the layouts that are live, and why they are not as one might wish:
  * zones are respected as far as the members allow. From memory alone. */
-#include "core/json.h"
+#include "base/json.h"
 #include "core/report.h"
 
 #include <stdio.h>

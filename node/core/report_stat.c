@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "core/core_priv.h"
-#include "core/json.h"
+#include "base/json.h"
 #include "rules/key.h"
 
 enum { KEPT_MAX = 256, KEEPERS_MAX = 64 };

@@ -4,7 +4,7 @@
 #ifndef TOYSTORE_CORE_RETIRE_H
 #define TOYSTORE_CORE_RETIRE_H
 
-#include "core/json.h"
+#include "base/json.h"
 #include "core/rpc.h"
 
 struct retire;

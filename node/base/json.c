@@ -1,5 +1,5 @@
 /* json: see json.h. Keys may be any bytes: what is not UTF-8 shows as U+FFFD. */
-#include "core/json.h"
+#include "base/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,6 +99,16 @@ void json_i64(struct json *json, const char *name, int64_t value)
 {
     char text[24];
     snprintf(text, sizeof text, "%lld", (long long)value);
+    begin(json, name);
+    append_text(json->out, text);
+}
+
+void json_seconds(struct json *json, const char *name, int64_t ns)
+{
+    char text[40];
+    uint64_t size = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+    snprintf(text, sizeof text, "%s%llu.%09llu", ns < 0 ? "-" : "",
+             (unsigned long long)(size / 1000000000), (unsigned long long)(size % 1000000000));
     begin(json, name);
     append_text(json->out, text);
 }
