@@ -370,6 +370,9 @@ void clients_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,
         sim_fail(sim, "a strict request is answered sloppily");
     if (op->kind != OPERATION_GET && op->outcome == OUTCOME_DONE)
         op->op = result->op;
+    if (op->outcome == OUTCOME_DONE && (op->kind != OPERATION_GET || result->version_count != 0))
+        check_told(sim, slice_str(client_key(op->key)),
+                   op->kind == OPERATION_GET ? &result->versions[0].op : &result->op);
     if (op->kind == OPERATION_GET && op->outcome == OUTCOME_DONE)
         take_read(sim, op, result);
     finish(sim, op);

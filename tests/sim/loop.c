@@ -81,6 +81,7 @@ void sim_free(struct sim *sim)
     checks_free(sim->checks);
     sightings_free(sim->sightings);
     sightings_free(sim->covered);
+    sightings_free(sim->stood);
     map_free(&sim->hinted);
     retired_free(sim->retired);
 }

@@ -162,6 +162,7 @@ struct sim {
     struct map hinted; /* check_hint.c: sloppy puts that there were hints for */
     struct checks *checks;
     struct map *covered;     /* sloppy put -> what it covers (check_cover.c) */
+    struct map *stood;       /* version -> its highest ballot (check_rival.c) */
     struct map *sightings;   /* register -> who has had it (check_rule.c) */
     struct retired *retired; /* NULL: nobody sleeps until it is retired */
     uint64_t trace_hash, trace_lines;
@@ -284,6 +285,9 @@ void checks_free(struct checks *checks);
 void check_write(struct sim *sim, const struct batch *batch); /* before it is made */
 void check_rules(struct sim *sim, const struct sim_node *node,
                  const struct batch *batch); /* when it is asked for */
+/* A client of a strict plan was told of this version. */
+void check_told(struct sim *sim, struct slice key, const struct toystore_op *op);
+void check_stood(struct sim *sim, const struct batch *batch); /* what there is to be told of */
 void check_covered(struct sim *sim, const struct sim_node *node, const struct batch *batch);
 void sightings_free(struct map *sightings); /* and what is covered */
 void check_hints(struct sim *sim, const struct sim_node *node, const struct batch *batch);

@@ -61,6 +61,7 @@ static void run_commit(struct sim *sim, struct sim_node *node, struct action *ac
         check_write(sim, &action->batch);
         check_hints(sim, node, &action->batch);
         check_covered(sim, node, &action->batch);
+        check_stood(sim, &action->batch);
         disk_write(&node->disk, &action->batch);
     }
     if (action->durable && !full) {
@@ -98,7 +99,6 @@ void store_act(struct sim *sim, struct sim_node *node, struct action *action)
 {
     if (action->type == ACTION_COMMIT) { /* by what was known when it was made */
         check_rules(sim, node, &action->batch);
-        retired_write(sim, node, &action->batch);
     }
     bool slow = !sim->healed && sim_chance(sim, STREAM_DISK, sim->plan.disk_slow_chance);
     uint64_t took = slow ? disk_time(sim, 2 * MS, 60 * MS) : disk_time(sim, 2, 60);
