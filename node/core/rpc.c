@@ -180,7 +180,9 @@ static void call_peer(struct core *core, node_id to, struct peer *peer, enum wir
 void rpc_call(struct core *core, node_id to, enum wire_method method, struct blob *params,
               unsigned timeout_ms, rpc_done_fn *done, uint64_t handle, uint64_t index)
 {
-    struct peer *peer = to == core->id ? NULL : peer_of_id(core, to);
+    /* Who is gone for good may not know it, and would answer: nobody hears it (PROTOCOL 7 Gone). */
+    bool heard = to != core->id && !view_is_gone(core, to);
+    struct peer *peer = heard ? peer_of_id(core, to) : NULL;
     call_peer(core, to, peer, method, params, timeout_ms, done, handle, index);
 }
 

@@ -118,6 +118,19 @@ static void test_unknown_member(void **state)
     assert_false(answers.last.sent);
 }
 
+/* It may be up, and not know it. */
+static void test_gone_for_good(void **state)
+{
+    (void)state;
+    net.gone = 2;
+    call(2, METHOD_REPORT, "anybody?", 1000);
+    assert_int_equal(answers.count, 1);
+    assert_int_equal(answers.last.status, TOYSTORE_UNAVAILABLE);
+    assert_false(answers.last.sent);
+    net_run_ms(100);
+    assert_int_equal(answers.count, 1);
+}
+
 static void test_timeout_then_late_answer(void **state)
 {
     (void)state;
@@ -270,6 +283,7 @@ int main(void)
         TEST(test_error),
         TEST(test_local),
         TEST(test_unknown_member),
+        TEST(test_gone_for_good),
         TEST(test_timeout_then_late_answer),
         TEST(test_late_local_answer),
         TEST(test_broken_connection),
