@@ -79,31 +79,36 @@ static bool all_asked(const struct core *core, const struct hold *hold)
     return hold->mode == HOLD_RECOVER && mask == 0;
 }
 
+/* No register is below every one. */
+static int compare_registers(const struct record *a, const struct record *b)
+{
+    if (a->has_register && b->has_register)
+        return ballot_compare(&a->reg.ballot, &b->reg.ballot);
+    return (int)a->has_register - (int)b->has_register;
+}
+
 /* The sources do not agree on a register of an older era, of which nobody has said that it is
  * chosen. The own copy is a source's too: that of an owner that stays, or the first source's. */
-static bool in_doubt(const struct core *core, const struct hold *hold, struct take *take,
+static bool in_doubt(const struct core *core, const struct hold *hold, const struct take *take,
                      const struct replica_work *work, const struct record *theirs)
 {
-    const struct record *own = &work->record;
     if (hold->mode == HOLD_SALVAGE || key_is_immutable(work->key))
         return false;
-    int order = (int)own->has_register - (int)theirs->has_register;
-    if (own->has_register && theirs->has_register)
-        order = ballot_compare(&own->reg.ballot, &theirs->reg.ballot);
-    const struct reg *highest = order > 0 ? &own->reg : &theirs->reg;
+    int order = compare_registers(&work->record, theirs);
+    const struct ballot *highest = order > 0 ? &work->record.reg.ballot : &theirs->reg.ballot;
     bool settled = order > 0 ? work->entry.settled : take->settled;
-    take->seen = highest->ballot;
-    return order != 0 && !settled && era_compare(highest->ballot.era, hold->era) < 0 &&
+    return order != 0 && !settled && era_compare(highest->era, hold->era) < 0 &&
            !all_asked(core, hold);
 }
 
 /* What a newcomer, or an owner that forgot, has from an earlier time is a base only: from here on
  * its copy is the first source's. Its promises of this era stay, and all sloppy puts. */
-static void give_way(struct hold *hold, struct replica_work *work, const struct record *theirs)
+static void give_way(const struct hold *hold, struct replica_work *work,
+                     const struct record *theirs)
 {
     const struct reg *own = &work->record.reg;
-    if (!work->record.has_register || era_compare(own->ballot.era, hold->era) >= 0 ||
-        (theirs->has_register && ballot_compare(&own->ballot, &theirs->reg.ballot) <= 0))
+    if (compare_registers(&work->record, theirs) <= 0 ||
+        era_compare(own->ballot.era, hold->era) >= 0)
         return;
     work->record.has_register = false;
     work->record.reg = (struct reg){0};
@@ -155,8 +160,11 @@ static void take_work(struct core *core, struct replica_work *work)
     if (first && !unknown && !work->damaged)
         give_way(hold, work, &theirs);
     take->status = replica_store(work, &promised, &theirs, take->settled, !doubt);
-    if (doubt)
+    if (doubt) {
         take->status = TOYSTORE_REFUSED;
+        take->seen = compare_registers(&work->record, &theirs) > 0 ? work->record.reg.ballot
+                                                                   : theirs.reg.ballot;
+    }
 }
 
 /* ---- what is in doubt, or refused, is settled ---- */
