@@ -101,6 +101,14 @@ static bool in_doubt(const struct core *core, const struct hold *hold, const str
            !all_asked(core, hold);
 }
 
+/* A newcomer is an owner and votes before it holds: what it has accepted in this layout is of no
+ * earlier time. Others may count on it, a round in which it has a voice now included. */
+static bool accepted_here(const struct hold *hold, const struct replica_work *work)
+{
+    return hold->mode == HOLD_TAKE && work->record.has_register &&
+           work->record.reg.ballot.era.layout == hold->era.layout;
+}
+
 /* What a newcomer, or an owner that forgot, has from an earlier time is a base only: from here on
  * its copy is the first source's. Its promises of this era stay, and all sloppy puts. */
 static void give_way(const struct hold *hold, struct replica_work *work,
@@ -154,7 +162,7 @@ static void take_work(struct core *core, struct replica_work *work)
         if (era_compare(work->entry.promised.era, hold->era) < 0)
             work->entry.promised = promised;
     }
-    bool first = hold->strict && hold->given == 0;
+    bool first = hold->strict && hold->given == 0 && !accepted_here(hold, work);
     bool doubt = !first && !unknown && in_doubt(core, hold, take, work, &theirs) &&
                  !BROKEN(core, hold_copies);
     if (first && !unknown && !work->damaged)
