@@ -99,6 +99,7 @@ void store_act(struct sim *sim, struct sim_node *node, struct action *action)
 {
     if (action->type == ACTION_COMMIT) { /* by what was known when it was made */
         check_rules(sim, node, &action->batch);
+        retired_write(sim, node, &action->batch);
     }
     bool slow = !sim->healed && sim_chance(sim, STREAM_DISK, sim->plan.disk_slow_chance);
     uint64_t took = slow ? disk_time(sim, 2 * MS, 60 * MS) : disk_time(sim, 2, 60);
