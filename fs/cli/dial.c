@@ -25,8 +25,9 @@ static bool split(char *text, char **ret_host, const char **ret_port)
     *ret_port = colon ? colon + 1 : DIAL_PORT;
     char *end;
     unsigned long port = strtoul(*ret_port, &end, 10);
+    bool half = text[0] == '[' && close == NULL;
     bool digits = (*ret_port)[0] >= '0' && (*ret_port)[0] <= '9' && *end == '\0';
-    return (*ret_host)[0] != '\0' && digits && port > 0 && port <= UINT16_MAX;
+    return (*ret_host)[0] != '\0' && !half && digits && port > 0 && port <= UINT16_MAX;
 }
 
 bool dial_is_node(const char *node)

@@ -74,9 +74,9 @@ static void judge(struct health *health, const json_t *report)
         not_well(health, "%s does not answer", json_string_value(json_array_get(absent, 0)));
     if (json_is_true(json_object_get(report, "moving")))
         not_well(health, "%s: two layouts are live", name);
-    if (json_array_size(json_object_get(report, "leaving")) != 0)
-        not_well(health, "%s is leaving",
-                 text(json_array_get(json_object_get(report, "leaving"), 0), "name"));
+    const json_t *leaving = json_array_get(json_object_get(report, "leaving"), 0);
+    if (leaving != NULL)
+        not_well(health, "%s is leaving", text(leaving, text(leaving, "name")[0] ? "name" : "id"));
     if (number(report, "partitions_unheld") != 0)
         not_well(health, "%s has %lld partitions still to take", name,
                  number(report, "partitions_unheld"));
@@ -186,7 +186,9 @@ static void draw(char out[TEXT_MAX], bool terminal, const json_t *own)
     char line[256];
     json_array_foreach(json_object_get(own, "leaving"), index, item)
     {
-        snprintf(line, sizeof line, "%s (%s) is leaving", text(item, "name"), text(item, "id"));
+        const char *name = text(item, "name"); /* none of one that was removed for good */
+        snprintf(line, sizeof line, "%s (%s) is leaving", name[0] ? name : "a removed member",
+                 text(item, "id"));
         add(out, line);
     }
     json_array_foreach(json_object_get(own, "movements"), index, item)

@@ -39,7 +39,8 @@ struct take {
     uint32_t source;          /* its bit */
     struct slice key, theirs; /* live until sync_next */
     bool settled;
-    struct ballot seen; /* in doubt: the highest */
+    bool doubt;         /* the sources differ ... */
+    struct ballot seen; /* ... and this is the highest that they show */
     enum toystore_status status;
     struct blob *frame;    /* what the source settled ... */
     struct slice repaired; /* ... is in it */

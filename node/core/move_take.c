@@ -3,6 +3,11 @@
  * knows yet, and a copy of it, here or with a newcomer, would count like an acceptance of what was
  * never accepted here: so it is settled by a round in the present view. What is of the present era
  * is taken by store(), this owner's own promises decide; REFUSED: settled by a round too.
+ *
+ * Whose own copy is no source's (`strict`: a newcomer, or an owner that forgot) first takes one
+ * source's as it is, and compares that with the others' (move_hold.c asks them one, then all). A
+ * mute owner makes no rounds: the source does, or nobody where all other owners give (`all_asked`).
+ *
  * Enters from sync (a key differs); leaves to replica_run, coord_settle, REPAIR, and back by
  * sync_next. */
 #include <stdlib.h>
@@ -25,8 +30,11 @@ static void take_settled(struct core *core, uint64_t handle, uint64_t index,
     struct take *take = pool_get(&core->move->takes, handle);
     struct hold *hold = pool_get(&core->move->holds, take->hold);
     (void)index;
-    if (hold && status != TOYSTORE_OK)
+    if (hold && status != TOYSTORE_OK) {
+        core_log(core, LOG_DEBUG, "partition %u: a record could not be settled: %s",
+                 hold->partition, toystore_status_word(status));
         hold->failed = true;
+    }
     take_end(core, take);
 }
 
@@ -101,8 +109,9 @@ static bool in_doubt(const struct core *core, const struct hold *hold, const str
            !all_asked(core, hold);
 }
 
-/* A newcomer is an owner and votes before it holds: what it has accepted in this layout is of no
- * earlier time. Others may count on it, a round in which it has a voice now included. */
+/* A newcomer is an owner and votes before it holds: what it has accepted in this layout, in
+ * whatever epoch, is of no earlier time. Others may count on it, a round in which it has a voice
+ * now included. */
 static bool accepted_here(const struct hold *hold, const struct replica_work *work)
 {
     return hold->mode == HOLD_TAKE && work->record.has_register &&
@@ -168,11 +177,10 @@ static void take_work(struct core *core, struct replica_work *work)
     if (first && !unknown && !work->damaged)
         give_way(hold, work, &theirs);
     take->status = replica_store(work, &promised, &theirs, take->settled, !doubt);
-    if (doubt) {
-        take->status = TOYSTORE_REFUSED;
+    take->doubt = doubt;
+    if (doubt)
         take->seen = compare_registers(&work->record, &theirs) > 0 ? work->record.reg.ballot
                                                                    : theirs.reg.ballot;
-    }
 }
 
 /* ---- what is in doubt, or refused, is settled ---- */
@@ -204,7 +212,9 @@ static void repaired(struct core *core, uint64_t handle, uint64_t index,
     if (answer->status == TOYSTORE_OK && !replica_reply_decode(answer->result, &reply))
         reply.status = TOYSTORE_INVALID;
     if (reply.status != TOYSTORE_OK || !pool_get(&core->move->holds, take->hold)) {
-        take_settled(core, handle, 0, TOYSTORE_UNAVAILABLE);
+        take_settled(core, handle, 0,
+                     reply.status != TOYSTORE_OK ? (enum toystore_status)reply.status
+                                                 : TOYSTORE_UNAVAILABLE);
         return;
     }
     take->frame = blob_ref(answer->frame);
@@ -231,8 +241,8 @@ static void take_done(struct core *core, struct replica_work *work)
 {
     struct take *take = pool_get(&core->move->takes, work->handle);
     struct hold *hold = pool_get(&core->move->holds, take->hold);
-    if (hold && work->status == 0 && take->status == TOYSTORE_REFUSED &&
-        !BROKEN(core, move_drops)) {
+    bool open = take->doubt || take->status == TOYSTORE_REFUSED;
+    if (hold && work->status == 0 && open && !BROKEN(core, move_drops)) {
         settle(core, hold, take);
         return;
     }
@@ -324,18 +334,23 @@ static void drop_work(struct core *core, struct replica_work *work)
                  (int)min_size(work->key.size, 200), (const char *)work->key.data);
 }
 
-static void drop_done(struct core *core, struct replica_work *work)
+static void suspect_done(struct core *core, struct hold *hold)
 {
-    struct hold *hold = pool_get(&core->move->holds, work->handle);
-    if (!hold)
-        return;
-    hold->failed = hold->failed || work->status != 0;
     if (--hold->suspects_open != 0)
         return;
     if (hold->failed)
         hold_end(core, hold, HOLD_RETRY_MS);
     else
         hold_done(core, hold);
+}
+
+static void drop_done(struct core *core, struct replica_work *work)
+{
+    struct hold *hold = pool_get(&core->move->holds, work->handle);
+    if (!hold)
+        return;
+    hold->failed = hold->failed || work->status != 0;
+    suspect_done(core, hold);
 }
 
 /* Keys whose own copy is known to be damaged are looked at whatever the sources said: had one of
@@ -363,6 +378,5 @@ void hold_drop_suspects(struct core *core, struct hold *hold)
         hold->suspects_open++;
         replica_run(core, map_key(entry), drop_work, drop_done, hold->self, 0);
     }
-    if (--hold->suspects_open == 0)
-        hold_done(core, hold);
+    suspect_done(core, hold);
 }

@@ -100,7 +100,10 @@ bool view_note_gone(struct core *core, const node_id *ids, size_t count, struct 
     if (views->gone_count == before)
         return true;
     for (size_t i = before; i < views->gone_count; i++) {
-        core_log(core, LOG_WARNING, "%016llx is gone for good", (unsigned long long)views->gone[i]);
+        const struct member *member = swim_find(core, views->gone[i]);
+        core_log(core, LOG_WARNING,
+                 "%s (%016llx) was removed for good: should it come back, it stops",
+                 member != NULL ? member->name : "a member", (unsigned long long)views->gone[i]);
         if (views->gone[i] == core->id)
             core_stop(core, -EOWNERDEAD, CORE_GONE_MESSAGE);
         swim_on_gone(core, views->gone[i]);
