@@ -108,8 +108,8 @@ static void usage(FILE *out)
         fprintf(out, "  %-8s %-43s %s\n", commands[i].name, commands[i].words, commands[i].help);
     fprintf(out,
             "\n--node defaults to 127.0.0.1:3001. Exit status: 0 done, 1 not found or refused,\n"
-            "2 usage, 3 no quorum or no node (nothing happened), 4 indeterminate; of status: 0 all is well,\n"
-            "1 something moves, waits or is missing. See toystore(1).\n");
+            "2 usage, 3 no quorum or no node (nothing happened), 4 indeterminate; of status:\n"
+            "0 all is well, 1 something moves, waits or is missing. See toystore(1).\n");
 }
 
 /* An option that would do nothing is a mistake. */
