@@ -84,8 +84,9 @@ void ask_retired(struct core *core, struct ask_put *put)
         turned_down(core, put, TOYSTORE_RETIRED);
         return;
     }
+    ask_leave_line(core, put);
     put->name.id.session = core->session;
-    new_name(core, put, ASK_ROUTE);
+    new_name(core, put, ASK_WAITING);
 }
 
 /* Older than its key's chain, and never applied: a new op with a later time and era. */

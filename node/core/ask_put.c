@@ -11,7 +11,7 @@
 
 #define STATE(name) ASK_##name
 #define TO(name)    (1u << ASK_##name)
-#define ON          (TO(ROUTE) | TO(PAUSE) | TO(STALE) | TO(SLOPPY) | TO(DONE))
+#define ON          (TO(WAITING) | TO(ROUTE) | TO(PAUSE) | TO(STALE) | TO(SLOPPY) | TO(DONE))
 
 static void ask_waiting(struct core *core, struct operation *operation);
 static void ask_route(struct core *core, struct operation *operation);
@@ -28,7 +28,7 @@ static void ask_end(struct core *core, struct operation *operation);
     S(GIVEN, ask_given, ON)                                                                        \
     S(PAUSE, ask_pause, ON)                                                                        \
     S(STALE, ask_stale, ON)                                                                        \
-    S(SLOPPY, ask_sloppy, TO(ROUTE) | TO(PAUSE) | TO(DONE))                                        \
+    S(SLOPPY, ask_sloppy, TO(WAITING) | TO(PAUSE) | TO(DONE))                                      \
     S(DONE, ask_end, 0)
 
 OPERATION_TABLE(ask_table, "ask", ASK_STATES)
@@ -58,7 +58,12 @@ bool ask_any_open(const struct ask_put *put)
 
 /* ---- the end ---- */
 
-static void leave_line(struct core *core, struct ask_put *put)
+static struct slice line_name(const struct ask_put *put)
+{
+    return slice_of(put->line->name, put->line->name_size);
+}
+
+void ask_leave_line(struct core *core, struct ask_put *put)
 {
     struct ask_line *line = put->line;
     put->line = NULL;
@@ -86,7 +91,7 @@ static void ask_end(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
     assert(put->op.answered);
-    leave_line(core, put);
+    ask_leave_line(core, put);
     ask_free(core, put);
 }
 
@@ -96,7 +101,8 @@ static struct retry retry_of(const struct ask_put *put)
                           .stored = put->stored,
                           .refused = put->refused,
                           .unsure = put->unsure,
-                          .asks_only = put->asks_only};
+                          .asks_only = put->asks_only,
+                          .before = put->before};
 }
 
 void ask_finish(struct core *core, struct ask_put *put, struct toystore_result *result)
@@ -109,6 +115,8 @@ void ask_finish(struct core *core, struct ask_put *put, struct toystore_result *
         if (!op_id_equal(&put->caller_op, &put->name.id))
             retry_remember(core->coord, &put->name.id, &retry);
     }
+    if (put->line && (result->status == TOYSTORE_OK || result->status == TOYSTORE_INDETERMINATE))
+        last_put_note(core, line_name(put), put->name.id.sequence);
     result->op = op_to_public(put->name.id);
     result->message = "";
     put->done(core, put->done_handle, result);
@@ -176,6 +184,7 @@ static void name_op(struct core *core, struct ask_put *put)
     if (put->floor_us != 0 && put->name.time_us <= put->floor_us)
         put->name.time_us = put->floor_us < UINT64_MAX ? put->floor_us + 1 : UINT64_MAX;
     put->name.era = view_era(view_of(core, put->partition));
+    put->before = last_put(core, line_name(put));
 }
 
 static struct given *given_of(struct ask_put *put, node_id id)
@@ -387,6 +396,7 @@ static void find_earlier_try(struct core *core, struct ask_put *put)
         put->refused = tried->refused;
         put->unsure = tried->unsure;
         put->asks_only = tried->asks_only;
+        put->before = tried->before;
     } else {
         put->unsure = put->sloppy_may;
         put->asks_only = put->request.retry;

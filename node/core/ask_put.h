@@ -31,6 +31,7 @@ struct ask_put {
     struct slice key;
     uint32_t partition;
     struct op name;    /* the op */
+    uint64_t before;   /* see struct retry */
     uint64_t floor_us; /* its time must be above (TOO_LATE) */
     bool maybe;        /* an accept with this op may be somewhere */
     bool stored;       /* sloppy copies of it may be somewhere */
@@ -66,6 +67,8 @@ enum {
 struct ask_put *ask_find(struct core *core, uint64_t handle);
 void ask_move(struct core *core, struct ask_put *put, unsigned state);
 bool ask_any_open(const struct ask_put *put);
+/* The next in its line may go on. */
+void ask_leave_line(struct core *core, struct ask_put *put);
 
 /* The one answer. */
 void ask_finish(struct core *core, struct ask_put *put, struct toystore_result *result);

@@ -27,6 +27,9 @@ struct coord {
     struct map led;   /* key -> struct key_led */
     struct map tried; /* op -> struct op: what a caller's op was first asked with */
     struct list tried_order;
+    struct map last;  /* session and key -> struct last_put (coord_last.c) */
+    struct list last_order;
+    bool last_forgot, last_forgot_others; /* some of the present session; of others */
     struct map own; /* key -> struct own_key: what its askers put sloppily (coord_own.c) */
     struct list own_order;
     size_t own_bytes;
@@ -65,6 +68,7 @@ void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uin
 /* Each file's pool, and what is under way when the core ends. */
 #define COORD_PARTS(P)                                                                             \
     P(ask)                                                                                         \
+    P(last)                                                                                        \
     P(own)                                                                                         \
     P(retry)                                                                                       \
     P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(bury) P(client)
@@ -87,11 +91,22 @@ struct retry {
     bool refused;   /* by the register's chain, after that */
     bool unsure;    /* whether there are */
     bool asks_only; /* its first time and era are not known here, and never will be */
+    uint64_t before; /* sequence of the put of its session to this key before it; 0: there is none */
 };
 
 /* `id` as the caller names the op. */
 void retry_remember(struct coord *coord, const struct op_id *id, const struct retry *retry);
 const struct retry *retry_find(const struct coord *coord, const struct op_id *id); /* or NULL */
+
+/* ---- coord_last.c ---- */
+
+enum { LAST_PUTS_MAX = 65536 };
+#define LAST_UNKNOWN UINT64_MAX /* it was forgotten: a put that nobody can have read */
+
+/* `line`: session, then key. The sequence of the last put that is, or may be, in the key's record;
+ * 0: this node was asked for none. */
+uint64_t last_put(const struct core *core, struct slice line);
+void last_put_note(struct core *core, struct slice line, uint64_t sequence);
 
 /* ---- ask_put.c, raw.c, coord_sloppy.c ---- */
 

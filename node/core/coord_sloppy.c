@@ -26,6 +26,7 @@ struct coord_sloppy {
     uint32_t partition;
     struct view view;
     unsigned w;
+    uint64_t before; /* see struct retry */
     bool insists; /* it was refused where its copies are siblings already: only these are spread */
     struct stand stands[STANDS_MAX];
     unsigned stand_count, open, stored;
@@ -277,6 +278,17 @@ static enum toystore_status find_sibling(struct coord_sloppy *put)
     return TOYSTORE_NOT_APPLIED;
 }
 
+/* Would it stand for a put of its own session that those who answer do not show, and that its
+ * writer so has not read? One that went through a quorum is not remembered as sloppy ones are. */
+static bool last_unread(const struct core *core, const struct coord_sloppy *put,
+                        const struct judge_put *words)
+{
+    struct op_id last = {put->name.id.session, put->before};
+    (void)core;
+    return put->before != 0 && !judge_whole(words) && !record_has(&put->base, &last) &&
+           !BROKEN(core, last_unread);
+}
+
 /* OK: put->record is the sibling alone. */
 static enum toystore_status make_sibling(struct core *core, struct coord_sloppy *put)
 {
@@ -293,7 +305,7 @@ static enum toystore_status make_sibling(struct core *core, struct coord_sloppy 
         return status;
     if (too_many(put))
         return TOYSTORE_CONFLICT;
-    if (judge_own_sibling(&put->base, &words))
+    if (judge_own_sibling(&put->base, &words) || last_unread(core, put, &words))
         return TOYSTORE_RETIRED;
     cover_read(put, &sloppy);
     for (size_t i = 0; BROKEN(core, covers_unseen) && i < sloppy.version.cover_count; i++)
@@ -369,6 +381,7 @@ void coord_sloppy(struct core *core, const struct toystore_request *request,
     put->key = slice_public(put->request.key);
     put->name = retry->op;
     put->insists = retry->refused;
+    put->before = retry->before;
     put->partition = view_partition_of(core, put->key);
     put->view = view_of(core, put->partition);
     struct electorate electorate;

@@ -113,12 +113,16 @@ static bool named(const struct judge_put *put, const struct op_id *op)
     return false;
 }
 
+bool judge_whole(const struct judge_put *put)
+{
+    return put->condition == TOYSTORE_ALWAYS && put->change != TOYSTORE_TOUCH;
+}
+
 bool judge_own_sibling(const struct record *base, const struct judge_put *put)
 {
     struct visible visible;
-    bool whole = put->condition == TOYSTORE_ALWAYS && put->change != TOYSTORE_TOUCH;
-    if (whole || base->sloppy_count == 0 || put->heedless)
-        return false; /* what is put unconditionally replaces whatever its session has put before */
+    if (judge_whole(put) || base->sloppy_count == 0 || put->heedless)
+        return false;
     record_visible(base, &visible);
     for (size_t i = 0; i < visible.count; i++) {
         const struct op_id *op = &visible.versions[i]->op;

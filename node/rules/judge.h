@@ -48,6 +48,9 @@ struct judgement {
 void judge(struct arena *arena, const struct record *base, const struct judge_put *put,
            struct judgement *ret);
 
+/* What is put unconditionally replaces whatever its session has put before, read or not. */
+bool judge_whole(const struct judge_put *put);
+
 /* Stands a visible sibling of the op's own session beside what the put replaces? A later op of a
  * session stands for all its earlier ones (PROTOCOL 1): this one needs another session. */
 bool judge_own_sibling(const struct record *base, const struct judge_put *put);

@@ -240,6 +240,46 @@ static void siblings_outlive_moves_and_crashes(void **state)
     cluster_stop();
 }
 
+static const struct toystore_result *put_over(unsigned node, struct toystore_op seen,
+                                              const char *value)
+{
+    static struct toystore_op match;
+    match = seen;
+    struct toystore_request put = put_request_of("k", value);
+    put.condition = TOYSTORE_IF_MATCH;
+    put.match = &match;
+    put.match_count = 1;
+    return cluster_call(node, &put);
+}
+
+/* One client of the first owner puts through a quorum, another one, which has read what was there
+ * before, without one: it is not on a side that shows the first. Both are named in one session. */
+static void a_register_of_its_own_session_is_not_replaced_unread(void **state)
+{
+    (void)state;
+    struct side side = five_nodes();
+    unsigned asker = side.fallbacks[0];
+    assert_int_equal(cluster_put(asker, "k", "1"), TOYSTORE_OK);
+    cluster_run_ms(1000);
+    struct toystore_op first = cluster_get(asker, "k")->versions[0].op;
+    cluster_kill(side.owners[0]);
+    cluster_run_ms(2000);
+    assert_int_equal(cluster_put(asker, "k", "majority"), TOYSTORE_OK);
+    assert_false(cluster_get(asker, "k")->sloppy);
+    cluster_kill(side.owners[1]);
+    cluster_kill(side.owners[2]);
+    cluster_restart(side.owners[0]);
+    cluster_run_ms(3000);
+    const struct toystore_result *result = put_over(asker, first, "minority");
+    assert_int_equal(result->status, TOYSTORE_OK);
+    assert_true(result->sloppy);
+    cluster_restart(side.owners[1]);
+    cluster_restart(side.owners[2]);
+    cluster_run_ms(8000);
+    both_are_shown(5);
+    cluster_stop();
+}
+
 /* All six nodes by rank for "k". */
 static void six_by_rank(unsigned ret_nodes[6])
 {
@@ -252,18 +292,6 @@ static void six_by_rank(unsigned ret_nodes[6])
         for (unsigned node = 0; node < 6; node++)
             if (cluster_id(node) == ranked[rank])
                 ret_nodes[rank] = node;
-}
-
-static const struct toystore_result *put_over(unsigned node, struct toystore_op seen,
-                                              const char *value)
-{
-    static struct toystore_op match;
-    match = seen;
-    struct toystore_request put = put_request_of("k", value);
-    put.condition = TOYSTORE_IF_MATCH;
-    put.match = &match;
-    put.match_count = 1;
-    return cluster_call(node, &put);
 }
 
 enum { ASKER = 5 }; /* by rank: neither owner nor fallback of what is put */
@@ -408,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_directory_that_cannot_be_made_is_named),
         cmocka_unit_test(a_split_heals_into_siblings),
         cmocka_unit_test(a_sibling_stays_when_its_own_writer_goes_on_from_the_other),
+        cmocka_unit_test(a_register_of_its_own_session_is_not_replaced_unread),
         cmocka_unit_test(siblings_outlive_moves_and_crashes),
         cmocka_unit_test(what_left_copies_is_not_refused),
         cmocka_unit_test(its_asker_reads_a_sloppy_put_that_no_owner_shows),
