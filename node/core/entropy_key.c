@@ -63,7 +63,8 @@ static void take_record(struct core *core, struct replica_work *work, struct ent
         return;
     if (replica_gone(core, key->partition, work, &theirs))
         return;
-    bool doubt = !key->theirs_settled && move_unheld(core, key->name, key->peer, &theirs);
+    bool doubt =
+        !key->theirs_settled && move_unheld(core, key->name, key->peer, &theirs, &work->record);
     key->status = replica_store(work, &view_partition(core, key->partition)->promised, &theirs,
                                 key->theirs_settled, !doubt);
     if (doubt)

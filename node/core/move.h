@@ -48,11 +48,11 @@ bool move_peer_holds(const struct core *core, node_id id, uint32_t partition);
 /* The same in the present layout, in the epoch that it knows: it may not have heard of one that
  * this node alone has noted. */
 bool move_peer_took(const struct core *core, node_id id, uint32_t partition);
-/* Is the register of an older layout, and this member has not taken the partition in the present
- * one? What came along with it alone was never compared with what was accepted beside it, so a copy
- * of it is no acceptance. */
-bool move_unheld(const struct core *core, struct slice key, node_id id,
-                 const struct record *record);
+/* Is its register above the own one and of an older layout, and this member has not taken the
+ * partition in the present one? What came along with it alone was never compared with what was
+ * accepted beside it, so a copy of it is no acceptance. */
+bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record,
+                 const struct record *own);
 /* A stored record of this key was found damaged: the key (n = 1) or the partition recovers. */
 void move_on_damage(struct core *core, struct slice key);
 

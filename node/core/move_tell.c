@@ -49,9 +49,12 @@ bool move_peer_holds(const struct core *core, node_id id, uint32_t partition)
            holder->epochs[partition] >= view_of(core, partition).epoch;
 }
 
-bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record)
+bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record,
+                 const struct record *own)
 {
-    return record->has_register && record->reg.ballot.era.layout < view_newest(core)->number &&
+    bool above = record->has_register &&
+                 (!own->has_register || ballot_compare(&record->reg.ballot, &own->reg.ballot) > 0);
+    return above && record->reg.ballot.era.layout < view_newest(core)->number &&
            view_layout_of_key(key) == 0 && !move_peer_took(core, id, view_partition_of(core, key));
 }
 

@@ -60,10 +60,12 @@ bool view_mute(const struct core *core, uint32_t partition)
     return world.partitions[core->id][partition].mute;
 }
 
-bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record)
+bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record,
+                 const struct record *own)
 {
     (void)core;
     (void)key;
+    (void)own;
     return record->has_register && id == world.unheld;
 }
 
