@@ -363,6 +363,8 @@ static bool restore_pair(struct core *core, struct slice key, struct slice value
         return session_restore(core, value);
     else if (slice_equal(key, slice_str("scrub")))
         scrub_restore(core, value);
+    else if (slice_equal(key, slice_str(META_SWEPT)))
+        return retire_sweep_restore(core, value);
     else if (has_prefix(key, "session/"))
         retire_restore(core, key, value);
     else if (has_prefix(key, "grave/"))

@@ -20,6 +20,7 @@ static void begin(struct core *core)
     core_log(core, LOG_INFO, "a round of repair begins, as somebody asked for");
     entropy_pump(core);
     scrub_begin(core);
+    retire_sweep_again(core);
 }
 
 static bool any_reachable(const struct core *core, uint32_t number, uint32_t peers,

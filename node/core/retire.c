@@ -31,6 +31,7 @@ void retire_free(struct retire *retire)
     retire_sweep_free(retire);
     free(retire->list);
     free(retire->swept);
+    free(retire->swept_us);
     free(retire);
 }
 
@@ -108,6 +109,8 @@ void retire_note(struct core *core, const struct session *session)
         retire->capacity = retire->capacity ? retire->capacity * 2 : 64;
         retire->list = base_realloc(retire->list, retire->capacity * sizeof *retire->list);
         retire->swept = base_realloc(retire->swept, retire->capacity * sizeof *retire->swept);
+        retire->swept_us =
+            base_realloc(retire->swept_us, retire->capacity * sizeof *retire->swept_us);
     }
     retire->swept[retire->count] = false;
     retire->list[retire->count++] = *session;
@@ -124,6 +127,7 @@ void retire_restore(struct core *core, struct slice meta_key, struct slice value
         return;
     retire_note(core, &session);
     core->retire->swept[core->retire->count - 1] = slice_equal(value, slice_str("2"));
+    core->retire->swept_us[core->retire->count - 1] = core->now_us;
 }
 
 void retire_add(struct batch *batch, const struct session *session, enum retire_mark mark)

@@ -47,6 +47,13 @@ bool retire_in_force(const struct core *core, const struct session *session);
 void retire_due(struct core *core, const struct session *session, const char *name);
 void retire_report(struct core *core, struct json *json);
 
+/* Reads back "swept" of TOYSTORE_META: the layout in which the sessions were that are marked. */
+bool retire_sweep_restore(struct core *core, struct slice value);
+#define META_SWEPT "swept"
+/* What every session that is retired has left is swept once more: also what a later one had
+ * replaced and, when it was killed, not yet deleted (retire_sweep.c). */
+void retire_sweep_again(struct core *core);
+
 /* ---- whose sessions they are (session.c) ---- */
 
 /* `old` was retired: if it is this node's still, the node goes on under a new one. */

@@ -206,12 +206,17 @@ static void answered(struct core *core, uint64_t handle, uint64_t index,
                      const struct rpc_answer *answer)
 {
     struct sweep_file *file = file_of(core, handle);
-    struct replica_reply reply;
+    struct replica_reply reply = {.status = TOYSTORE_UNAVAILABLE};
     if (!file || index >> 32 != file->round)
         return;
-    file->failed = file->failed || answer->status != TOYSTORE_OK ||
-                   !replica_reply_decode(answer->result, &reply) || reply.status != TOYSTORE_OK ||
-                   !fits(core, file, file->members[(uint32_t)index], reply.record);
+    if (answer->status == TOYSTORE_OK && !replica_reply_decode(answer->result, &reply))
+        reply.status = TOYSTORE_INVALID;
+    if (reply.status == TOYSTORE_STALE && !file->failed) /* the next pass knows */
+        view_adopt(core, file->partition, &reply.view, answer->from, REPLICA_TIMEOUT_MS, NULL, 0);
+    if (reply.status != TOYSTORE_OK)
+        file->failed = file->failed || !BROKEN(core, sweep_unasked);
+    else if (!fits(core, file, file->members[(uint32_t)index], reply.record))
+        file->failed = true;
     if (--file->open > 0)
         return;
     if (file->failed || !file->shown || !same_layout(core, file))

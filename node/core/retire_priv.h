@@ -12,7 +12,9 @@ enum {
     RETIRE_TAKEOVER_PROBES = 5,   /* the next in rank takes over after */
     RETIRE_RETRY_PROBES = 5,      /* a put that failed is made again after */
     SWEEP_PROBES = 300,           /* what a session left is swept, so long after all noted it */
-    SWEEP_RETRY_PROBES = 60,      /* what could not be judged is looked at again after */
+    SWEEP_RETRY_PROBES = 60,      /* what could not be judged is looked at again after, ... */
+    SWEEP_RETRY_DOUBLINGS = 6,    /* ... then after twice as long, so many times */
+    SWEEP_AGAIN_PROBES = 3600,    /* for so long a session is swept again in a new layout */
     SWEEP_SCAN = 1024,            /* keys looked at in one step */
     SWEEP_PIECES_MAX = 16384      /* chunks and pages being judged together */
 };
@@ -47,12 +49,17 @@ struct sweep_piece {
 
 /* One pass over the keys of this node. */
 struct sweep {
-    size_t upto;         /* of the list: how many were noted by all when `due_us` was set */
-    uint64_t due_us;     /* 0: nothing new to sweep */
+    uint32_t layout;     /* in which what is marked as swept is that; kept on the disk */
+    size_t upto;         /* of the list: how many were noted by all for long enough */
+    size_t aging;        /* the same, when `aged_us` will have come */
+    uint64_t aged_us;    /* 0: no more than `upto` */
+    uint64_t retry_us;   /* no pass begins before */
+    unsigned retries;    /* passes in a row that left something */
     bool running, busy;  /* busy: something is under way that goes on by itself */
-    bool failed;         /* of this pass: something could not be judged */
+    bool failed;         /* this pass says nothing of any session */
+    bool left;           /* of some session something could not be judged */
     bool more;           /* keys behind `after` */
-    struct map sessions; /* being swept */
+    struct map sessions; /* being swept: WHOLLY, so far, or IN_PART */
     struct blob *after;
     struct sweep_piece *pieces;
     size_t count, capacity;
@@ -66,6 +73,7 @@ struct retire {
     struct map noted;     /* session -> this */
     struct session *list; /* the same in the order in which they were noted here */
     bool *swept;          /* the same: nothing of it is left here that no version names */
+    uint64_t *swept_us;   /* when that was found, or restored */
     size_t count, capacity;
     struct hash128 digest;
     struct sweep sweep;

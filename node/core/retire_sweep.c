@@ -2,15 +2,21 @@
  * disks (DESIGN 8): those of a client that was killed before it published them, or overwrote them
  * first. Some time after every member has noted the retirement, so that a client that was only
  * asleep can still store anew what it had not published, each node goes through its keys once,
- * slowly, and deletes what of its partitions (those for which it is the first owner in reach)
+ * slowly, and deletes what of its partitions (those for which it is the first owner)
  * retire_judge.c says that nobody can name any more. Where that is not to be had, a pass is made
- * again later. Enters from the timer of retire_tell.c; leaves to the disk, retire_judge.c and
- * ask.c. */
+ * again later; and in a new layout once more, since others are the first owners then, who may have
+ * made theirs before: of sessions that were swept long ago everybody has. Enters from the timer of
+ * retire_tell.c; leaves to the disk, retire_judge.c and ask.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "rules/key.h"
 #include "core/retire_priv.h"
+
+/* How a session is swept: values of sweep->sessions. */
+static char swept_wholly, swept_in_part;
+#define WHOLLY  ((void *)&swept_wholly)
+#define IN_PART ((void *)&swept_in_part)
 
 void retire_sweep_free(struct retire *retire)
 {
@@ -75,6 +81,29 @@ static uint64_t probes_us(const struct core *core, unsigned probes)
     return max_u64(core->config.probe_interval_ms, 10) * 1000 * probes;
 }
 
+bool retire_sweep_restore(struct core *core, struct slice value)
+{
+    struct cursor cursor = cursor_of(value);
+    return wire_get_U32(&cursor, &core->retire->sweep.layout);
+}
+
+static void note_layout(struct core *core, struct batch *batch)
+{
+    struct buf value = {0};
+    wire_put_U32(&value, core->retire->sweep.layout);
+    batch_put_blob(batch, TOYSTORE_META, slice_str(META_SWEPT), buf_take(&value));
+}
+
+/* What cannot be judged may stay so for long: a file has siblings until somebody resolves that. */
+static void wait_for_next(struct core *core)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    unsigned doublings = (unsigned)min_u64(sweep->retries, SWEEP_RETRY_DOUBLINGS);
+    sweep->retries = sweep->left ? sweep->retries + 1 : 0;
+    sweep->retry_us =
+        sweep->left ? core->now_us + (probes_us(core, SWEEP_RETRY_PROBES) << doublings) : 0;
+}
+
 static void pass_end(struct core *core)
 {
     struct retire *retire = core->retire;
@@ -82,15 +111,21 @@ static void pass_end(struct core *core)
     struct batch batch = {0};
     sweep->running = false;
     blob_unref(&sweep->after);
-    if (sweep->failed)
-        sweep->due_us = core->now_us + probes_us(core, SWEEP_RETRY_PROBES);
+    sweep->failed = sweep->failed || view_newest(core)->number != sweep->layout;
+    sweep->left = sweep->left || sweep->failed;
     for (size_t i = 0; !sweep->failed && i < sweep->upto; i++) {
         struct slice session = slice_of(retire->list[i].bytes, SESSION_SIZE);
-        if (retire->swept[i] || !map_get(&sweep->sessions, session))
+        if (retire->swept[i] || map_get(&sweep->sessions, session) != WHOLLY)
             continue;
         retire->swept[i] = true;
+        retire->swept_us[i] = core->now_us;
         retire_add(&batch, &retire->list[i], MARK_SWEPT);
     }
+    if (!sweep->left)
+        note_layout(core, &batch);
+    wait_for_next(core);
+    core_log(core, LOG_DEBUG, "has swept %zu sessions in layout %u%s", sweep->sessions.count,
+             sweep->layout, sweep->left ? ", not all of it" : "");
     if (batch.count > 0)
         disk_commit(core, &batch, false, (struct resume){0});
     batch_free(&batch);
@@ -116,6 +151,13 @@ static bool in_list(const struct op_id *named, size_t count, const struct op_id 
     return false;
 }
 
+/* Of this piece's session not all is swept. */
+static void leave(struct sweep *sweep, const struct sweep_piece *piece)
+{
+    map_put(&sweep->sessions, slice_of(piece->op.session.bytes, SESSION_SIZE), IN_PART);
+    sweep->left = true;
+}
+
 /* ---- deleting ---- */
 
 static void delete_next(struct core *core);
@@ -127,7 +169,7 @@ static void deleted(struct core *core, uint64_t handle, const struct toystore_re
     if (result->status == TOYSTORE_OK)
         sweep->deleted++;
     else
-        sweep->failed = true;
+        leave(sweep, &sweep->pieces[sweep->first]);
     sweep->first++;
     delete_next(core);
 }
@@ -160,10 +202,11 @@ static void delete_next(struct core *core)
 static void judged(struct core *core, const struct op_id *named, size_t count, bool known)
 {
     struct sweep *sweep = &core->retire->sweep;
-    sweep->failed = sweep->failed || !known;
     size_t keep = sweep->last;
     for (size_t i = sweep->last; i-- > sweep->first;)
-        if (known && !in_list(named, count, &sweep->pieces[i].op))
+        if (!known)
+            leave(sweep, &sweep->pieces[i]);
+        else if (BROKEN(core, sweep_named) || !in_list(named, count, &sweep->pieces[i].op))
             sweep->pieces[--keep] = sweep->pieces[i];
     sweep->first = keep;
     delete_next(core);
@@ -195,15 +238,11 @@ static int by_file(const void *a, const void *b)
 
 /* ---- keys of this node ---- */
 
-static bool first_in_reach(struct core *core, struct slice key)
+static bool is_first(struct core *core, struct slice key)
 {
-    uint32_t partition = view_partition_of(core, key);
     node_id owners[REPLICAS_MAX];
-    size_t n = layout_owners(view_newest(core), partition, owners);
-    for (size_t i = 0; i < n; i++)
-        if (view_reachable(core, partition, owners[i]))
-            return owners[i] == core->id;
-    return false;
+    size_t n = layout_owners(view_newest(core), view_partition_of(core, key), owners);
+    return n > 0 && owners[0] == core->id;
 }
 
 static void take_key(struct core *core, struct slice key)
@@ -212,7 +251,7 @@ static void take_key(struct core *core, struct slice key)
     struct sweep_piece piece;
     if (!read_piece(key, &piece) ||
         !map_get(&sweep->sessions, slice_of(piece.op.session.bytes, SESSION_SIZE)) ||
-        !first_in_reach(core, key))
+        !is_first(core, key))
         return;
     if (sweep->count == sweep->capacity) {
         sweep->capacity = sweep->capacity ? sweep->capacity * 2 : 256;
@@ -267,20 +306,72 @@ static bool any_unswept(const struct retire *retire, size_t count)
     return false;
 }
 
+void retire_sweep_again(struct core *core)
+{
+    struct retire *retire = core->retire;
+    for (size_t i = 0; i < retire->count; i++)
+        retire->swept[i] = false;
+    retire->sweep.retries = 0;
+    retire->sweep.retry_us = 0;
+}
+
+/* What was swept long ago, nobody has left to whoever is the first owner now. */
+static void enter_layout(struct core *core)
+{
+    struct retire *retire = core->retire;
+    struct sweep *sweep = &retire->sweep;
+    struct batch batch = {0};
+    bool again = false;
+    sweep->layout = view_newest(core)->number;
+    for (size_t i = 0; i < retire->count; i++) {
+        bool recent = retire->swept_us[i] + probes_us(core, SWEEP_AGAIN_PROBES) > core->now_us;
+        again = again || (retire->swept[i] && recent);
+        retire->swept[i] = retire->swept[i] && !recent;
+    }
+    if (again)
+        return; /* noted once that is done */
+    note_layout(core, &batch);
+    disk_commit(core, &batch, false, (struct resume){0});
+}
+
 static void begin(struct core *core)
 {
     struct retire *retire = core->retire;
     struct sweep *sweep = &retire->sweep;
-    sweep->due_us = 0;
     sweep->running = true;
-    sweep->failed = false;
+    sweep->failed = sweep->left = false;
     for (size_t i = 0; i < sweep->upto; i++)
         if (!retire->swept[i])
-            map_put(&sweep->sessions, slice_of(retire->list[i].bytes, SESSION_SIZE), sweep);
+            map_put(&sweep->sessions, slice_of(retire->list[i].bytes, SESSION_SIZE), WHOLLY);
     scan(core);
 }
 
-/* Those that were noted by all when the time was set: a later one waits for the next pass. */
+/* What it has still to take, it does not see. */
+static bool holds_all(const struct core *core)
+{
+    for (uint32_t i = 0; i < view_partition_count(core); i++)
+        if (view_owner(core, i, core->id) && (view_mute(core, i) || !view_holds(core, i)))
+            return false;
+    return true;
+}
+
+/* Those that were noted by all for so long that whoever was only asleep has stored anew. */
+static void age(struct core *core, size_t complete)
+{
+    struct sweep *sweep = &core->retire->sweep;
+    if (sweep->aged_us != 0 && sweep->aged_us <= core->now_us) {
+        sweep->upto = sweep->aging;
+        sweep->aged_us = 0;
+        sweep->retries = 0; /* something new to do */
+        sweep->retry_us = 0;
+    }
+    if (sweep->aged_us == 0 && complete > sweep->upto) {
+        sweep->aging = complete;
+        sweep->aged_us =
+            core->now_us + probes_us(core, BROKEN(core, sweep_early) ? 1 : SWEEP_PROBES);
+    }
+}
+
 void retire_sweep(struct core *core)
 {
     struct retire *retire = core->retire;
@@ -291,12 +382,13 @@ void retire_sweep(struct core *core)
         scan(core);
         return;
     }
-    size_t complete = retire_complete(core);
-    if (sweep->due_us == 0 && any_unswept(retire, complete)) {
-        sweep->upto = complete;
-        sweep->due_us = core->now_us + probes_us(core, SWEEP_PROBES);
-    }
-    if (sweep->due_us != 0 && sweep->due_us <= core->now_us && complete >= sweep->upto &&
-        view_oldest(core) == view_newest(core))
+    if (view_oldest(core) != view_newest(core))
+        return;
+    if (view_newest(core)->number != sweep->layout)
+        enter_layout(core);
+    size_t complete = BROKEN(core, sweep_early) ? retire->count : retire_complete(core);
+    age(core, complete);
+    if (sweep->retry_us <= core->now_us && complete >= sweep->upto &&
+        any_unswept(retire, sweep->upto) && holds_all(core))
         begin(core);
 }

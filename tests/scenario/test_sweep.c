@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "../file_bytes.h"
 #include "rules/key.h"
 #include "core/retire_priv.h"
 
@@ -45,50 +46,24 @@ static struct part store_chunk(unsigned node, const struct op_id *of)
     return store_part(node, KEY_CHUNKS, of, slice_str("ten bytes."));
 }
 
-/* ---- file records, as fs/file_record.h has them ---- */
-
-static void put_number(struct buf *out, uint64_t value, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        buf_append(out, &(uint8_t){(uint8_t)(value >> (8 * i))}, 1);
-}
-
-static void put_op(struct buf *out, const struct op_id *op)
-{
-    buf_append(out, op->session.bytes, SESSION_SIZE);
-    put_number(out, op->sequence, 8);
-}
+/* ---- file records ---- */
 
 static void put_extent(struct buf *out, const struct op_id *chunk)
 {
-    put_number(out, 0, 8);
-    put_number(out, 10, 4);
-    put_number(out, 0, 4);
-    put_op(out, chunk);
-    put_number(out, 10, 4);
-    put_number(out, hash64(slice_str("ten bytes.")), 8);
+    file_put_extent(out, 0, chunk, slice_str("ten bytes."));
 }
 
 static struct toystore_request record_put(struct buf *bytes, char key[100],
                                           const struct op_id *chunk, const struct op_id *page)
 {
-    static const struct op_id none;
     char text[OP_TEXT_SIZE + 1];
     op_text(text, &file);
     snprintf(key, 100, "%s%s", KEY_FILES, text);
-    put_number(bytes, 1, 2); /* format, flags */
-    put_number(bytes, 0, 2);
-    put_number(bytes, chunk != NULL, 4);
-    put_number(bytes, page != NULL, 4);
-    put_number(bytes, 0, 4);
-    put_op(bytes, &none);
+    file_put_head(bytes, chunk != NULL, page != NULL);
     if (chunk)
         put_extent(bytes, chunk);
-    if (page) {
-        put_op(bytes, page);
-        put_number(bytes, 1, 4);
-        put_number(bytes, 0, 8);
-    }
+    if (page)
+        file_put_page(bytes, page, 1);
     return (struct toystore_request){.type = TOYSTORE_PUT,
                                      .key = bytes_text(key),
                                      .kind = TOYSTORE_INTERNAL,

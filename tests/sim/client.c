@@ -243,11 +243,15 @@ void clients_start(struct sim *sim)
     for (unsigned i = 0; i < sim->clients->count; i++)
         think_later(sim, i, between(sim, 0, sim->plan.think_us));
     files_start(sim);
+    if (sim->mounts != NULL)
+        mounts_start(sim);
 }
 
 void clients_stop(struct sim *sim)
 {
     files_stop(sim);
+    if (sim->mounts != NULL)
+        mounts_stop(sim);
     sim->clients->stopped = true;
 }
 
@@ -256,7 +260,8 @@ size_t clients_open(const struct sim *sim)
     size_t open = 0;
     for (unsigned i = 0; i <= CLIENTS_MAX; i++)
         open += sim->clients->client[i].open != 0;
-    return open + sim->clients->reads_left + files_open(sim);
+    return open + sim->clients->reads_left + files_open(sim) +
+           (sim->mounts != NULL ? mounts_open(sim) : 0);
 }
 
 /* ---- answers ---- */
@@ -350,6 +355,10 @@ void clients_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,
         files_on_reply(sim, node, call, result);
         return;
     }
+    if (mounts_is_call(call)) {
+        mounts_on_reply(sim, node, call, result);
+        return;
+    }
     struct operation *op = operation_of(sim, call);
     if (call_of(sim, op) != call || op->node != node->index || op->asked_us == 0)
         sim_fail(sim, "node %u answers call %llu, which is not open", node->index,
@@ -382,6 +391,8 @@ void clients_on_death(struct sim *sim, struct sim_node *node)
 {
     struct history *history = &sim->clients->history;
     files_on_death(sim, node);
+    if (sim->mounts != NULL)
+        mounts_on_death(sim, node);
     for (size_t i = 0; i < history->count; i++) {
         struct operation *op = &history->operations[i];
         if (op->asked_us == 0 || op->node != node->index)
@@ -397,6 +408,8 @@ void clients_on_death(struct sim *sim, struct sim_node *node)
 void clients_check_deadlines(struct sim *sim)
 {
     files_check_deadlines(sim);
+    if (sim->mounts != NULL)
+        mounts_check_deadlines(sim);
     struct history *history = &sim->clients->history;
     for (size_t i = 0; i < history->count; i++) {
         struct operation *op = &history->operations[i];
@@ -420,4 +433,6 @@ void clients_read_all(struct sim *sim)
             ask_node(sim, &sim->nodes[i], op);
         }
     files_look(sim);
+    if (sim->mounts != NULL)
+        mounts_look(sim);
 }

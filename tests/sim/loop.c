@@ -84,4 +84,5 @@ void sim_free(struct sim *sim)
     sightings_free(sim->stood);
     map_free(&sim->hinted);
     retired_free(sim->retired);
+    mounts_free(sim->mounts);
 }

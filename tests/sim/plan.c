@@ -136,6 +136,8 @@ void plan_draw(struct sim *sim)
         draw_deletes(sim, plan);
     if (retired_drawn(sim))
         retired_plan(sim);
+    if (sim->retired != NULL && sim->seed % 32 == 11)
+        mounts_new(sim);
     plan_flavour(sim);
     if (sim->sloppy)
         plan->strict = false;

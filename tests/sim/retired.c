@@ -13,6 +13,7 @@
 
 #include "core/move_priv.h"
 #include "core/retire_priv.h"
+#include "rules/key.h"
 #include "sim/sim.h"
 
 struct retired {
@@ -242,6 +243,8 @@ static void write_record(struct sim *sim, const struct sim_node *node, struct sl
 {
     struct map *rounds = &sim->retired->rounds;
     struct buf name = {0};
+    if (key_is_immutable(key))
+        return; /* a chunk that comes late is named by nothing, and refused by nobody */
     if (record->has_register) {
         const struct ballot *ballot = &record->reg.ballot;
         uint64_t begun = when(rounds, round_key(&name, key, *ballot));

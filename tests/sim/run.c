@@ -55,6 +55,11 @@ static void liveness_phase(struct sim *sim)
     wait_for(sim, check_settled, 120 * SECOND, "after everything is mended");
     wait_for(sim, calls_open, 20 * SECOND + sim->plan.again_max_us, "after everything is mended");
     wait_for(sim, check_replicas, 120 * SECOND, "when all is quiet");
+    if (sim->mounts != NULL) {
+        wait_for(sim, mounts_unswept, 600 * SECOND, "when all is quiet");
+        wait_for(sim, mounts_unrepaired, 600 * SECOND, "after a repair");
+        wait_for(sim, check_replicas, 120 * SECOND, "when all is swept");
+    }
     check_trees(sim);
     clients_read_all(sim);
     wait_for(sim, calls_open, 20 * SECOND, "reads at the end");

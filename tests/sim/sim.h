@@ -165,6 +165,7 @@ struct sim {
     struct map *stood;       /* version -> its highest ballot (check_rival.c) */
     struct map *sightings;   /* register -> who has had it (check_rule.c) */
     struct retired *retired; /* NULL: nobody sleeps until it is retired */
+    struct mounts *mounts;   /* NULL: there are none */
     uint64_t trace_hash, trace_lines;
     uint64_t healed_us;
     bool healed;               /* the liveness phase: nothing fails any more */
@@ -272,6 +273,22 @@ void files_on_death(struct sim *sim, struct sim_node *node);
 void files_on_loss(struct sim *sim); /* of power, everywhere */
 void files_check_deadlines(struct sim *sim);
 void files_look(struct sim *sim); /* lists and fetches everything, once all is quiet */
+
+/* ---- mounts.c: the workload of mounts, of some plans about retirement; mounts_unswept: NULL, or
+ * words that say what is still to be swept ---- */
+void mounts_new(struct sim *sim); /* changes the plan */
+void mounts_free(struct mounts *mounts);
+void mounts_start(struct sim *sim);
+void mounts_stop(struct sim *sim);
+size_t mounts_open(const struct sim *sim);
+bool mounts_is_call(uint64_t call);
+void mounts_on_reply(struct sim *sim, struct sim_node *node, uint64_t call,
+                     const struct toystore_result *result);
+void mounts_on_death(struct sim *sim, const struct sim_node *node);
+void mounts_check_deadlines(struct sim *sim);
+const char *mounts_unswept(struct sim *sim);
+const char *mounts_unrepaired(struct sim *sim);
+void mounts_look(struct sim *sim); /* reads everything, once all is quiet */
 
 /* ---- check.c ---- */
 /* Does this node, which lost writes, still miss what they were? */

@@ -2,6 +2,7 @@
 # A mount is killed while it writes large files: the disk space of what it had not published comes
 # back once its session is retired and swept, and what it had published stays. One that stores
 # nothing is retired by the members, one that has a store of its own by itself when it is there again.
+# What it had replaced of an earlier session's, and not yet deleted, a repair frees.
 # Five minutes of silence are 15 s here.
 . "$(dirname "$0")/lib.sh"
 fast=(--probe-interval 50)
@@ -70,4 +71,19 @@ kill_while_writing alone "$before"
 start_mount alone --data "$work/alone-data" --host "$(host 20)" "${fast[@]}"
 wait_for 120 at_most $((before + 8)) || fail "its own store: $(used) MiB are used, $before before"
 cmp "$work/one" "$work/alone/kept" && cmp "$work/one" "$work/alone/replaced" || fail "what it had published"
+
+# What an earlier process of it had written, and this one replaced but was killed before it deleted
+# the chunks: a repair finds it.
+cp "$work/two" "$work/alone/kept" || fail "cp over a file of the process before"
+before=$(used)
+kill -9 "${pid_of[alone]}"
+wait "${pid_of[alone]}" 2>/dev/null
+umount -l "$work/alone" 2>/dev/null
+start_mount alone --data "$work/alone-data" --host "$(host 20)" "${fast[@]}"
+node=$(sed -n 's/.*"rpc_port": *\([0-9]*\).*/\1/p' "$work/alone/.toystore/members" | head -n 1)
+freed() { # a repair also takes what is retired by then
+    toystore --node "$(host 20):$node" repair >"$work/repair.log" 2>&1 && at_most $((before - 24))
+}
+wait_for 120 freed || fail "after a repair $(used) MiB are used, $before before: $(cat "$work/repair.log")"
+cmp "$work/two" "$work/alone/kept" && cmp "$work/one" "$work/alone/replaced" || fail "after the repair"
 true
