@@ -365,6 +365,12 @@ static void ask_sloppy(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
     timer_cancel(core, &put->timer);
+    uint64_t last = last_put(core, line_name(put));
+    if (last != LAST_UNKNOWN && last > put->name.id.sequence && !put->stored) {
+        /* Its caller names ops, and has asked for a later one first: that would hide this one. */
+        ask_retired(core, put);
+        return;
+    }
     struct retry retry = retry_of(put);
     coord_sloppy(core, &put->request, &retry, put->deadline_us, sloppy_done, put->op.handle);
 }

@@ -17,9 +17,6 @@ typedef void ask_done_fn(struct core *core, uint64_t handle, const struct toysto
 void ask(struct core *core, const struct toystore_request *request, const struct session *session,
          ask_done_fn *done, uint64_t handle);
 
-/* This node has a new session, in which it has been asked for nothing yet (coord_last.c). */
-void last_put_renewed(struct core *core);
-
 /* ---- at an owner ---- */
 
 /* Keys with a put, or a settling, under way here. */

@@ -27,9 +27,9 @@ struct coord {
     struct map led;   /* key -> struct key_led */
     struct map tried; /* op -> struct op: what a caller's op was first asked with */
     struct list tried_order;
-    struct map last;  /* session and key -> struct last_put (coord_last.c) */
+    struct map last; /* session and key, hashed -> struct last_put (coord_last.c) */
     struct list last_order;
-    bool last_forgot, last_forgot_others; /* some of the present session; of others */
+    struct map last_forgotten; /* sessions of which some were forgotten */
     struct map own; /* key -> struct own_key: what its askers put sloppily (coord_own.c) */
     struct list own_order;
     size_t own_bytes;

@@ -289,6 +289,14 @@ static bool last_unread(const struct core *core, const struct coord_sloppy *put,
            !BROKEN(core, last_unread);
 }
 
+/* A later op of its session is there, which stands for it: nobody would see it. */
+static bool overtaken(const struct coord_sloppy *put)
+{
+    struct op_id later = put->name.id;
+    later.sequence++;
+    return record_has(&put->base, &later);
+}
+
 /* OK: put->record is the sibling alone. */
 static enum toystore_status make_sibling(struct core *core, struct coord_sloppy *put)
 {
@@ -305,7 +313,7 @@ static enum toystore_status make_sibling(struct core *core, struct coord_sloppy 
         return status;
     if (too_many(put))
         return TOYSTORE_CONFLICT;
-    if (judge_own_sibling(&put->base, &words) || last_unread(core, put, &words))
+    if (overtaken(put) || judge_own_sibling(&put->base, &words) || last_unread(core, put, &words))
         return TOYSTORE_RETIRED;
     cover_read(put, &sloppy);
     for (size_t i = 0; BROKEN(core, covers_unseen) && i < sloppy.version.cover_count; i++)

@@ -32,6 +32,7 @@ void retire_free(struct retire *retire)
     free(retire->list);
     free(retire->swept);
     free(retire->swept_us);
+    free(retire->again);
     free(retire);
 }
 
@@ -111,8 +112,10 @@ void retire_note(struct core *core, const struct session *session)
         retire->swept = base_realloc(retire->swept, retire->capacity * sizeof *retire->swept);
         retire->swept_us =
             base_realloc(retire->swept_us, retire->capacity * sizeof *retire->swept_us);
+        retire->again = base_realloc(retire->again, retire->capacity * sizeof *retire->again);
     }
-    retire->swept[retire->count] = false;
+    retire->swept[retire->count] = retire->again[retire->count] = false;
+    retire->swept_us[retire->count] = 0;
     retire->list[retire->count++] = *session;
     map_put(&retire->noted, session_slice(session), retire);
     struct hash128 digest = hash128(session_slice(session));
@@ -126,8 +129,9 @@ void retire_restore(struct core *core, struct slice meta_key, struct slice value
         !session_of_text(after_prefix(meta_key, META_SESSION), &session))
         return;
     retire_note(core, &session);
-    core->retire->swept[core->retire->count - 1] = slice_equal(value, slice_str("2"));
-    core->retire->swept_us[core->retire->count - 1] = core->now_us;
+    size_t at = core->retire->count - 1;
+    core->retire->swept[at] = core->retire->again[at] = slice_equal(value, slice_str("2"));
+    core->retire->swept_us[at] = core->now_us;
 }
 
 void retire_add(struct batch *batch, const struct session *session, enum retire_mark mark)

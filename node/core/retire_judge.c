@@ -6,8 +6,8 @@
  * all owners show the same record, without siblings, and nobody else shows anything; twice, since a
  * copy may be on its way from one to the other. Then that version is the only one there is, and
  * whoever replaces it names of such chunks what it names. It is made durable, lest a power loss
- * bring back the one before. Enters from retire_sweep.c; leaves to GET at the members, FETCH of
- * pages, SYNC. */
+ * bring back the one before, and looked at once more, should that have come in between. Enters from
+ * retire_sweep.c; leaves to GET at the members, FETCH of pages, SYNC. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,7 +33,8 @@ struct sweep_file {
     struct file_pieces pieces;
     uint32_t page;
     struct op_id *named;
-    size_t count, capacity;
+    size_t capacity;
+    struct sweep_verdict verdict; /* so far */
     struct timer timer;
 };
 
@@ -67,32 +68,34 @@ static void judged(struct core *core, struct timer *timer)
     assert(file);
     sweep_judged_fn *done = file->done;
     struct op_id *named = file->named;
-    size_t count = file->count;
-    bool known = !file->failed;
+    struct sweep_verdict verdict = file->verdict;
     file->named = NULL;
     retire_judge_free(&core->retire->sweep);
-    if (count > 0)
-        qsort(named, count, sizeof *named, by_op);
-    done(core, named, count, known);
+    if (verdict.count > 0)
+        qsort(named, verdict.count, sizeof *named, by_op);
+    verdict.named = named;
+    done(core, &verdict);
     free(named);
 }
 
 static void end(struct core *core, struct sweep_file *file, bool known)
 {
-    file->failed = !known;
+    file->verdict.known = known;
     file->timer.handle = file->handle;
     timer_set(core, &file->timer, core->now_us, judged);
 }
+
+static void ask_round(struct core *core, struct sweep_file *file);
 
 /* ---- what it names ---- */
 
 static void name(struct sweep_file *file, const struct op_id *op)
 {
-    if (file->count == file->capacity) {
+    if (file->verdict.count == file->capacity) {
         file->capacity = file->capacity ? file->capacity * 2 : 64;
         file->named = base_realloc(file->named, file->capacity * sizeof *file->named);
     }
-    file->named[file->count++] = *op;
+    file->named[file->verdict.count++] = *op;
 }
 
 static bool name_all(struct sweep_file *file, struct slice extents, size_t patch_size)
@@ -110,8 +113,10 @@ static bool name_all(struct sweep_file *file, struct slice extents, size_t patch
 static void synced(struct core *core, uint64_t handle, const struct toystore_result *result)
 {
     struct sweep_file *file = file_of(core, handle);
-    if (file)
-        end(core, file, result->status == TOYSTORE_OK);
+    if (file && result->status == TOYSTORE_OK)
+        ask_round(core, file); /* the last one: is it still what everybody shows? */
+    else if (file)
+        end(core, file, false);
 }
 
 static void make_durable(struct core *core, struct sweep_file *file)
@@ -164,6 +169,8 @@ static void read_record(struct core *core, struct sweep_file *file)
         return;
     }
     const struct version *version = &record.reg.version;
+    file->verdict.absent = !record.has_register;
+    file->verdict.living = record.has_register && !retire_noted(core, &version->op.session);
     if (!record.has_register || version->kind == TOYSTORE_TOMBSTONE) {
         make_durable(core, file); /* there is no file, or no more */
     } else if (record.sloppy_count == 0 && version->kind == TOYSTORE_INTERNAL &&
@@ -176,8 +183,6 @@ static void read_record(struct core *core, struct sweep_file *file)
 }
 
 /* ---- what everybody shows ---- */
-
-static void ask_round(struct core *core, struct sweep_file *file);
 
 static bool fits(struct core *core, struct sweep_file *file, node_id from, struct slice bytes)
 {
@@ -223,6 +228,8 @@ static void answered(struct core *core, uint64_t handle, uint64_t index,
         end(core, file, false);
     else if (file->round == JUDGE_ROUNDS)
         read_record(core, file);
+    else if (file->round > JUDGE_ROUNDS)
+        end(core, file, true);
     else
         ask_round(core, file);
 }

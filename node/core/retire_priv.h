@@ -47,6 +47,21 @@ struct sweep_piece {
     bool page;
 };
 
+/* A session of this pass. */
+struct sweeping {
+    bool again; /* it was swept before */
+    bool left;  /* something of it could not be judged */
+};
+
+/* What is known of a file. */
+struct sweep_verdict {
+    bool known;
+    bool absent;               /* there is no record, not even of its deletion */
+    bool living;               /* who put its version is not retired: it may have it open */
+    const struct op_id *named; /* chunks and pages, sorted by op_id_compare */
+    size_t count;
+};
+
 /* One pass over the keys of this node. */
 struct sweep {
     uint32_t layout;     /* in which what is marked as swept is that; kept on the disk */
@@ -59,7 +74,8 @@ struct sweep {
     bool failed;         /* this pass says nothing of any session */
     bool left;           /* of some session something could not be judged */
     bool more;           /* keys behind `after` */
-    struct map sessions; /* being swept: WHOLLY, so far, or IN_PART */
+    struct map sessions; /* being swept: session -> struct sweeping */
+    struct sweeping *sweeping;
     struct blob *after;
     struct sweep_piece *pieces;
     size_t count, capacity;
@@ -74,6 +90,7 @@ struct retire {
     struct session *list; /* the same in the order in which they were noted here */
     bool *swept;          /* the same: nothing of it is left here that no version names */
     uint64_t *swept_us;   /* when that was found, or restored */
+    bool *again;          /* it was swept once: by an earlier process, or before a repair */
     size_t count, capacity;
     struct hash128 digest;
     struct sweep sweep;
@@ -109,10 +126,8 @@ void retire_sweep(struct core *core);
 void retire_sweep_free(struct retire *retire);
 void retire_file_key(char *text, size_t size, const char *room, const struct op_id *file);
 /* retire_judge.c: looks at the file record of `file` at every storing member, and calls `done`
- * (never from inside) with all chunks and pages that it names, sorted by op_id_compare; NULL: not
- * known. */
-typedef void sweep_judged_fn(struct core *core, const struct op_id *named, size_t count,
-                             bool known);
+ * (never from inside) with what is known. */
+typedef void sweep_judged_fn(struct core *core, const struct sweep_verdict *verdict);
 void retire_judge(struct core *core, const struct op_id *file, sweep_judged_fn *done);
 void retire_judge_free(struct sweep *sweep);
 

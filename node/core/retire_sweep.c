@@ -13,16 +13,12 @@
 #include "rules/key.h"
 #include "core/retire_priv.h"
 
-/* How a session is swept: values of sweep->sessions. */
-static char swept_wholly, swept_in_part;
-#define WHOLLY  ((void *)&swept_wholly)
-#define IN_PART ((void *)&swept_in_part)
-
 void retire_sweep_free(struct retire *retire)
 {
     struct sweep *sweep = &retire->sweep;
     retire_judge_free(sweep);
     map_free(&sweep->sessions);
+    free(sweep->sweeping);
     blob_unref(&sweep->after);
     free(sweep->pieces);
 }
@@ -104,6 +100,11 @@ static void wait_for_next(struct core *core)
         sweep->left ? core->now_us + (probes_us(core, SWEEP_RETRY_PROBES) << doublings) : 0;
 }
 
+static struct sweeping *sweeping(const struct sweep *sweep, const struct session *session)
+{
+    return map_get(&sweep->sessions, slice_of(session->bytes, SESSION_SIZE));
+}
+
 static void pass_end(struct core *core)
 {
     struct retire *retire = core->retire;
@@ -111,11 +112,11 @@ static void pass_end(struct core *core)
     struct batch batch = {0};
     sweep->running = false;
     blob_unref(&sweep->after);
-    sweep->failed = sweep->failed || view_newest(core)->number != sweep->layout;
+    sweep->failed = sweep->failed || core->stopping || view_newest(core)->number != sweep->layout;
     sweep->left = sweep->left || sweep->failed;
     for (size_t i = 0; !sweep->failed && i < sweep->upto; i++) {
-        struct slice session = slice_of(retire->list[i].bytes, SESSION_SIZE);
-        if (retire->swept[i] || map_get(&sweep->sessions, session) != WHOLLY)
+        const struct sweeping *session = sweeping(sweep, &retire->list[i]);
+        if (retire->swept[i] || !session || session->left)
             continue;
         retire->swept[i] = true;
         retire->swept_us[i] = core->now_us;
@@ -131,6 +132,8 @@ static void pass_end(struct core *core)
     batch_free(&batch);
     map_free(&sweep->sessions);
     sweep->sessions = (struct map){0};
+    free(sweep->sweeping);
+    sweep->sweeping = NULL;
 }
 
 static void next_file(struct core *core);
@@ -154,7 +157,7 @@ static bool in_list(const struct op_id *named, size_t count, const struct op_id 
 /* Of this piece's session not all is swept. */
 static void leave(struct sweep *sweep, const struct sweep_piece *piece)
 {
-    map_put(&sweep->sessions, slice_of(piece->op.session.bytes, SESSION_SIZE), IN_PART);
+    sweeping(sweep, &piece->op.session)->left = true;
     sweep->left = true;
 }
 
@@ -198,16 +201,29 @@ static void delete_next(struct core *core)
 
 /* ---- a file ---- */
 
+/* May a piece go that no version names? One that lives frees itself what it has replaced or
+ * removed, once it has let go of it. Of what was swept before and has no record now nothing is
+ * known: its deletion may have been collected while the mount that made it still reads the file. */
+static bool is_garbage(struct sweep *sweep, const struct sweep_verdict *verdict,
+                       const struct sweep_piece *piece)
+{
+    if (!verdict->known || verdict->living)
+        leave(sweep, piece);
+    bool again = verdict->absent && sweeping(sweep, &piece->op.session)->again;
+    return verdict->known && !verdict->living && !again;
+}
+
 /* What is named stays; the rest of [first, last) moves together, to be deleted. */
-static void judged(struct core *core, const struct op_id *named, size_t count, bool known)
+static void judged(struct core *core, const struct sweep_verdict *verdict)
 {
     struct sweep *sweep = &core->retire->sweep;
     size_t keep = sweep->last;
-    for (size_t i = sweep->last; i-- > sweep->first;)
-        if (!known)
-            leave(sweep, &sweep->pieces[i]);
-        else if (BROKEN(core, sweep_named) || !in_list(named, count, &sweep->pieces[i].op))
-            sweep->pieces[--keep] = sweep->pieces[i];
+    for (size_t i = sweep->last; i-- > sweep->first;) {
+        const struct sweep_piece piece = sweep->pieces[i];
+        bool named = verdict->known && in_list(verdict->named, verdict->count, &piece.op);
+        if ((!named || BROKEN(core, sweep_named)) && is_garbage(sweep, verdict, &piece))
+            sweep->pieces[--keep] = piece;
+    }
     sweep->first = keep;
     delete_next(core);
 }
@@ -309,8 +325,10 @@ static bool any_unswept(const struct retire *retire, size_t count)
 void retire_sweep_again(struct core *core)
 {
     struct retire *retire = core->retire;
-    for (size_t i = 0; i < retire->count; i++)
+    for (size_t i = 0; i < retire->count; i++) {
+        retire->again[i] = retire->again[i] || retire->swept[i];
         retire->swept[i] = false;
+    }
     retire->sweep.retries = 0;
     retire->sweep.retry_us = 0;
 }
@@ -340,15 +358,27 @@ static void begin(struct core *core)
     struct sweep *sweep = &retire->sweep;
     sweep->running = true;
     sweep->failed = sweep->left = false;
-    for (size_t i = 0; i < sweep->upto; i++)
+    sweep->sweeping = base_alloc(sweep->upto * sizeof *sweep->sweeping);
+    for (size_t i = 0; i < sweep->upto; i++) {
+        sweep->sweeping[i] = (struct sweeping){.again = retire->again[i]};
         if (!retire->swept[i])
-            map_put(&sweep->sessions, slice_of(retire->list[i].bytes, SESSION_SIZE), WHOLLY);
+            map_put(&sweep->sessions, slice_of(retire->list[i].bytes, SESSION_SIZE),
+                    &sweep->sweeping[i]);
+    }
     scan(core);
 }
 
-/* What it has still to take, it does not see. */
-static bool holds_all(const struct core *core)
+/* What it has still to take, or to be told by others, it does not see. */
+static bool sees_all(const struct core *core)
 {
+    size_t count;
+    node_id *members = view_everybody(core, &count);
+    bool reached = true;
+    for (size_t i = 0; i < count; i++)
+        reached = reached && (members[i] == core->id || rpc_reachable(core, members[i]));
+    free(members);
+    if (!reached)
+        return false;
     for (uint32_t i = 0; i < view_partition_count(core); i++)
         if (view_owner(core, i, core->id) && (view_mute(core, i) || !view_holds(core, i)))
             return false;
@@ -389,6 +419,6 @@ void retire_sweep(struct core *core)
     size_t complete = BROKEN(core, sweep_early) ? retire->count : retire_complete(core);
     age(core, complete);
     if (sweep->retry_us <= core->now_us && complete >= sweep->upto &&
-        any_unswept(retire, sweep->upto) && holds_all(core))
+        any_unswept(retire, sweep->upto) && sees_all(core))
         begin(core);
 }

@@ -52,7 +52,6 @@ void session_renew(struct core *core, const struct session *old)
     if (core->session_stored)
         add_past(core, &core->session);
     core->session_stored = false;
-    last_put_renewed(core);
     prng_bytes(&core->prng, core->session.bytes, SESSION_SIZE);
     core->self.session = core->session;
     swim_update_self(core);

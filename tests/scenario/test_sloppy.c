@@ -252,6 +252,42 @@ static const struct toystore_result *put_over(unsigned node, struct toystore_op 
     return cluster_call(node, &put);
 }
 
+/* Who names ops and asks for the later one first: the earlier one would be hidden by it at once, so
+ * it is not acknowledged as a sloppy put, whether those who answer show the later one or not. */
+static void an_op_that_a_later_one_has_overtaken_is_refused(void **state)
+{
+    (void)state;
+    for (unsigned shown = 0; shown < 2; shown++) {
+        struct side side = five_nodes();
+        unsigned asker = side.fallbacks[0], away = side.owners[shown ? 2 : 0];
+        assert_int_equal(cluster_put(asker, "k", "1"), TOYSTORE_OK);
+        struct toystore_request earlier = put_request_of("k", "earlier");
+        struct toystore_request later = put_request_of("k", "later");
+        earlier.op = op_to_public(core_op_new(cluster_core(asker)));
+        later.op = op_to_public(core_op_new(cluster_core(asker)));
+        cluster_kill(away);
+        cluster_run_ms(2000);
+        assert_int_equal(cluster_call(asker, &later)->status, TOYSTORE_OK);
+        for (unsigned i = 0; i < 3; i++)
+            if (side.owners[i] != away && (!shown || i != 0))
+                cluster_kill(side.owners[i]);
+        if (!shown)
+            cluster_restart(away);
+        cluster_run_ms(3000);
+        assert_int_equal(cluster_call(asker, &earlier)->status, TOYSTORE_RETIRED);
+        for (unsigned i = 0; i < 3; i++)
+            if (side.owners[i] != (shown ? side.owners[0] : away))
+                cluster_restart(side.owners[i]);
+        cluster_run_ms(8000);
+        for (unsigned i = 0; i < 5; i++) {
+            const struct toystore_result *result = cluster_get(i, "k");
+            assert_true(shows(result, "later"));
+            assert_int_equal(result->version_count, 1);
+        }
+        cluster_stop();
+    }
+}
+
 /* One client of the first owner puts through a quorum, another one, which has read what was there
  * before, without one: it is not on a side that shows the first. Both are named in one session. */
 static void a_register_of_its_own_session_is_not_replaced_unread(void **state)
@@ -436,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_directory_that_cannot_be_made_is_named),
         cmocka_unit_test(a_split_heals_into_siblings),
         cmocka_unit_test(a_sibling_stays_when_its_own_writer_goes_on_from_the_other),
+        cmocka_unit_test(an_op_that_a_later_one_has_overtaken_is_refused),
         cmocka_unit_test(a_register_of_its_own_session_is_not_replaced_unread),
         cmocka_unit_test(siblings_outlive_moves_and_crashes),
         cmocka_unit_test(what_left_copies_is_not_refused),

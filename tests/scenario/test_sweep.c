@@ -79,6 +79,16 @@ static void put_record(unsigned node, const struct op_id *chunk, const struct op
     buf_free(&bytes);
 }
 
+static void remove_record(unsigned node)
+{
+    char key[100], text[OP_TEXT_SIZE + 1];
+    op_text(text, &file);
+    snprintf(key, sizeof key, "%s%s", KEY_FILES, text);
+    struct toystore_request remove = {
+        .type = TOYSTORE_PUT, .key = bytes_text(key), .change = TOYSTORE_DELETE};
+    assert_int_equal(cluster_call(node, &remove)->status, TOYSTORE_OK);
+}
+
 /* ---- */
 
 static bool is_there(const struct part *part)
@@ -173,7 +183,8 @@ static void what_an_absent_owner_has_accepted_counts(void **state)
     cluster_stop();
 }
 
-/* The client wakes up before the sweep, under another session: what it stores anew stays. */
+/* The client wakes up before the sweep, under another session: what it stores anew stays. What it
+ * has of the old one goes once it has ended: it may have that open. */
 static void who_wakes_up_in_time_loses_nothing(void **state)
 {
     (void)state;
@@ -186,8 +197,37 @@ static void who_wakes_up_in_time_loses_nothing(void **state)
     struct part anew = store_chunk(client, &file);
     put_record(client, &anew.op, NULL);
     cluster_run_ms(SWEPT_MS);
+    assert_true(is_there(&old));
+    assert_true(is_there(&anew));
+    cluster_end(client);
+    cluster_run_ms(RETIRED_MS + 3 * SWEPT_MS);
     assert_false(is_there(&old));
     assert_true(is_there(&anew));
+    cluster_stop();
+}
+
+/* A client removes a file that another one had written, which has ended, and may have it open
+ * still: its chunks are its own to free. Once it has ended too, a repair finds them. */
+static void what_the_living_have_removed_stays(void **state)
+{
+    (void)state;
+    start(3);
+    unsigned other = cluster_join_client();
+    struct part chunk = store_chunk(client, &file);
+    put_record(client, &chunk.op, NULL);
+    cluster_end(client);
+    cluster_run_ms(SWEPT_MS);
+    remove_record(other);
+    for (unsigned node = 0; node < 3; node++)
+        retire_sweep_again(cluster_core(node));
+    cluster_run_ms(SWEPT_MS);
+    assert_true(is_there(&chunk));
+    cluster_end(other);
+    cluster_run_ms(RETIRED_MS + 3 * SWEPT_MS);
+    for (unsigned node = 0; node < 3; node++)
+        retire_sweep_again(cluster_core(node));
+    cluster_run_ms(SWEPT_MS);
+    assert_false(is_there(&chunk));
     cluster_stop();
 }
 
@@ -248,6 +288,7 @@ int main(void)
         cmocka_unit_test(a_silent_member_blocks_it),
         cmocka_unit_test(what_an_absent_owner_has_accepted_counts),
         cmocka_unit_test(who_wakes_up_in_time_loses_nothing),
+        cmocka_unit_test(what_the_living_have_removed_stays),
         cmocka_unit_test(it_is_remembered),
         cmocka_unit_test(a_storing_member_sweeps_what_it_left_itself),
     };

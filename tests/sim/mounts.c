@@ -29,6 +29,7 @@ struct piece {
 struct written {
     struct op_id id;
     bool exists;  /* a version was acknowledged */
+    bool removed; /* or that it is gone: its id is never used again */
     bool unknown; /* one is in doubt: nothing more is put, and either may be there */
     struct toystore_op version;
     unsigned named[NAMED_MAX], count;
@@ -38,6 +39,7 @@ enum step { STEP_NONE, STEP_STORE, STEP_PUT, STEP_READ, STEP_FETCH };
 
 struct mount {
     enum step step;
+    bool removes; /* STEP_PUT */
     unsigned node, file;
     uint64_t life; /* of the process that it lives in */
     unsigned fresh[NAMED_MAX], count, wanted;
@@ -68,8 +70,7 @@ void mounts_new(struct sim *sim)
     prng_seed(&sim->mounts->prng, ~sim->seed * 3);
     plan->total_loss = false; /* then promises are made of what was synced alone */
     plan->weights[FAULT_POWER_ALL] = 0;
-    if (between(sim, 0, 3) != 0)
-        plan->strict = true;
+    plan->strict = !sim->sloppy && (plan->strict || between(sim, 0, 3) != 0);
     if (!plan->strict) /* one member alone may have a copy */
         plan->weights[FAULT_POWER] = plan->weights[FAULT_DAMAGE] = plan->weights[FAULT_REMOVE] = 0;
     plan->safety_us += between(sim, 0, 20) * SECOND;
@@ -165,9 +166,12 @@ static void ask_put(struct sim *sim, struct mount *mount, bool removes)
     retire_file_key(key, sizeof key, KEY_FILES, &file->id);
     pack_record(sim, mount, &bytes);
     mount->step = STEP_PUT;
+    mount->removes = removes;
+    struct toystore_op in_this_session =
+        op_to_public((struct op_id){.session = core_session(sim->nodes[mount->node].core)});
     struct toystore_request put = {.type = TOYSTORE_PUT,
                                    .key = {key, strlen(key)},
-                                   .op = op_to_public(core_op_new(sim->nodes[mount->node].core)),
+                                   .op = in_this_session,
                                    .change = removes ? TOYSTORE_DELETE : TOYSTORE_SET,
                                    .kind = TOYSTORE_INTERNAL,
                                    .strict = sim->plan.strict};
@@ -226,7 +230,7 @@ static bool pick_file(struct sim *sim, struct mount *mount)
     if (own == 0)
         return false;
     mount->file = (unsigned)between(sim, 0, own - 1) * MOUNTS + number_of(sim, mount);
-    return !mounts->files[mount->file].unknown;
+    return !mounts->files[mount->file].unknown && !mounts->files[mount->file].removed;
 }
 
 static void begin(struct sim *sim, struct mount *mount)
@@ -265,9 +269,20 @@ static void publish(struct sim *sim, struct mount *mount)
         ask_put(sim, mount, false);
 }
 
+/* Somebody asks for one. */
+static void repair(struct sim *sim)
+{
+    trace_say(sim, NULL, "somebody asks for a repair");
+    for (unsigned i = 0; i < sim->node_count; i++)
+        if (sim->nodes[i].state == NODE_UP)
+            retire_sweep_again(sim->nodes[i].core);
+}
+
 static void think(struct sim *sim, struct sim_event *event)
 {
     struct mount *mount = &sim->mounts->mount[event->a];
+    if (!sim->mounts->stopped && between(sim, 0, 99) == 0)
+        repair(sim);
     if (sim->mounts->stopped)
         mount->step = STEP_NONE;
     else if (mount->step == STEP_STORE)
@@ -304,9 +319,12 @@ static void put_done(struct sim *sim, struct mount *mount, const struct toystore
     struct written *file = &sim->mounts->files[mount->file];
     if (result->status == TOYSTORE_OK) {
         file->exists = true;
+        file->removed = mount->removes;
         file->version = result->op;
         file->count = mount->count;
         memcpy(file->named, mount->fresh, sizeof file->named);
+    } else if (result->status == TOYSTORE_CONFLICT && sim->plan.strict) {
+        sim_fail(sim, "file %u is not what its only writer has put", mount->file);
     } else if (result->status != TOYSTORE_NOT_APPLIED && result->status != TOYSTORE_RETIRED) {
         file->unknown = true;
     }
@@ -351,7 +369,7 @@ static void check_read(struct sim *sim, const struct mount *mount,
         note_named(sim, &result->versions[i]);
     }
     if (result->status == TOYSTORE_NOT_FOUND) /* it was removed, or should not be gone */
-        same = same || file->count == 0;
+        same = same || file->removed;
     if (!same && !file->unknown)
         sim_fail(sim, "file %u is not what was put last", mount->file);
 }
@@ -461,7 +479,7 @@ static bool is_named(const struct version *version, const struct op_id *op)
     return false;
 }
 
-/* Of a file with siblings nothing is swept. */
+/* Of a file with siblings nothing is swept, nor where who has put the version lives. */
 static bool may_stay(const struct sim_node *node, const struct written *file,
                      const struct op_id *op)
 {
@@ -471,7 +489,9 @@ static bool may_stay(const struct sim_node *node, const struct written *file,
     retire_file_key(key, sizeof key, KEY_FILES, &file->id);
     bool stays =
         decode_on(node, key, &arena, &record) &&
-        (record.sloppy_count > 0 || (record.has_register && is_named(&record.reg.version, op)));
+        (record.sloppy_count > 0 ||
+         (record.has_register && (!retire_noted(node->core, &record.reg.version.op.session) ||
+                                  is_named(&record.reg.version, op))));
     arena_free(&arena);
     return stays;
 }
@@ -520,11 +540,8 @@ const char *mounts_unswept(struct sim *sim)
 /* Of what was published and replaced, mounts that end leave it to a repair. */
 const char *mounts_unrepaired(struct sim *sim)
 {
-    if (!sim->mounts->repaired) {
-        trace_say(sim, NULL, "somebody asks for a repair");
-        for (unsigned i = 0; i < sim->node_count; i++)
-            retire_sweep_again(sim->nodes[i].core);
-    }
+    if (!sim->mounts->repaired)
+        repair(sim);
     sim->mounts->repaired = true;
     return unswept(sim, true);
 }
