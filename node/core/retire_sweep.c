@@ -339,15 +339,16 @@ static void enter_layout(struct core *core)
     struct retire *retire = core->retire;
     struct sweep *sweep = &retire->sweep;
     struct batch batch = {0};
-    bool again = false;
+    bool again = false, any = false;
     sweep->layout = view_newest(core)->number;
     for (size_t i = 0; i < retire->count; i++) {
         bool recent = retire->swept_us[i] + probes_us(core, SWEEP_AGAIN_PROBES) > core->now_us;
         again = again || (retire->swept[i] && recent);
+        any = any || retire->swept[i];
         retire->swept[i] = retire->swept[i] && !recent;
     }
-    if (again)
-        return; /* noted once that is done */
+    if (again || !any)
+        return; /* noted with what will be swept */
     note_layout(core, &batch);
     disk_commit(core, &batch, false, (struct resume){0});
 }
