@@ -7,8 +7,8 @@
 /* A key whose own copy, or a source's, is damaged. */
 struct suspect {
     uint32_t lacking; /* mask: sources that have nothing under it */
+    uint32_t unknown; /* mask: sources whose copy is damaged, too */
     bool damaged;     /* as far as is known: the own copy */
-    bool unknown;     /* and a source's */
 };
 
 struct hold {

@@ -153,10 +153,11 @@ static void take_work(struct core *core, struct replica_work *work)
         return;
     }
     if (unknown && hold->mode != HOLD_TAKE)
-        suspect_get(hold, take->key)->unknown = true;
-    if (hold->mode != HOLD_TAKE && work->damaged && take->theirs.size == 0)
+        suspect_get(hold, take->key)->unknown |= take->source;
+    bool gone = replica_gone(core, hold->partition, work, &theirs);
+    if (hold->mode != HOLD_TAKE && work->damaged && (gone || take->theirs.size == 0))
         suspect_get(hold, take->key)->lacking |= take->source;
-    if (replica_gone(core, hold->partition, work, &theirs))
+    if (gone)
         return;
     if (key_is_immutable(work->key)) {
         if (take->theirs.size != 0)
@@ -304,13 +305,17 @@ void suspects_free(struct map *suspects)
     *suspects = (struct map){0};
 }
 
-/* Its copy is damaged, and no source gave a whole one: will none come? What was chosen in a layout,
- * F sources of it show; but one whose own copy is damaged shows nothing, and says nothing either.
- * Then, and where there are not F, all others of the layout must have been asked: who was not may
- * have it. So a single owner that takes part in a move has nobody to ask in the older layout. */
+/* Its copy is damaged, and no source gave a whole one: will none come? Each must have said so: that
+ * their trees do not differ says nothing, since the mark of the damage may not have been written
+ * (a disk that was full). What was chosen in a layout, F sources of it show; but one whose own copy
+ * is damaged shows nothing, and says nothing either. Then, and where there are not F, all others of
+ * the layout must have been asked: who was not may have it. So a single owner that takes part in a
+ * move has nobody to ask in the older layout. */
 static bool suspect_is_lost(const struct core *core, const struct hold *hold,
                             const struct suspect *suspect)
 {
+    if ((hold->given & ~(suspect->lacking | suspect->unknown)) != 0)
+        return false;
     bool none_shows = (hold->given & ~suspect->lacking) == 0 && !suspect->unknown;
     for (unsigned i = 0; i < hold->electorate.layout_count; i++)
         if (unasked(core, hold, i) != 0 && !((hold->met >> i & 1) != 0 && none_shows))

@@ -270,6 +270,12 @@ void scene_heal(struct scene *scene)
     net_heal(&scene->sim);
 }
 
+void scene_full(struct scene *scene, unsigned rank, unsigned us)
+{
+    scene_say(scene, "%c's disk is full for %u us", 'A' + (int)rank, us);
+    scene->sim.nodes[scene->ranked[rank]].disk_full_until = scene->sim.now_us + us;
+}
+
 void scene_damage(struct scene *scene, unsigned rank)
 {
     struct disk *disk = &node_at(scene, rank)->disk;

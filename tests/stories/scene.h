@@ -67,6 +67,8 @@ void scene_until_layouts(struct scene *scene, unsigned rank, unsigned live);
 void scene_split(struct scene *scene, unsigned count);
 void scene_heal(struct scene *scene);
 void scene_damage(struct scene *scene, unsigned rank);
+/* Its disk takes nothing for so long. */
+void scene_full(struct scene *scene, unsigned rank, unsigned us);
 /* From now on tombstones are collected as soon as it can be. */
 void scene_collect(struct scene *scene);
 

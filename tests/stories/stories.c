@@ -157,6 +157,19 @@ static void a_damaged_copy_is_taken_from_others(struct scene *scene)
     scene_get(scene, B, SCENE_ALWAYS);
 }
 
+/* The same where the disk is full, so that not even the damage can be noted: that the hash trees
+ * are equal then does not mean that nobody has the key. */
+static void a_damaged_copy_on_a_full_disk(struct scene *scene)
+{
+    scene_begin(scene, 2, 2, "k");
+    scene_put(scene, A, "one", SCENE_ALWAYS);
+    scene_damage(scene, B);
+    scene_full(scene, B, 100);
+    scene_get(scene, B, SCENE_ALWAYS);
+    scene_rest(scene, 5000);
+    scene_get(scene, B, SCENE_ALWAYS);
+}
+
 /* PROTOCOL 7 Forgetting: a machine that lost power may have forgotten what it promised: it is mute
  * until the others have noted a new epoch and it has taken from them. */
 static void a_machine_lost_power(struct scene *scene)
@@ -182,6 +195,7 @@ const struct story stories[] = {
     {"both_sides_of_a_split_put", both_sides_of_a_split_put},
     {"a_join_under_load", a_join_under_load},
     {"a_damaged_copy_is_taken_from_others", a_damaged_copy_is_taken_from_others},
+    {"a_damaged_copy_on_a_full_disk", a_damaged_copy_on_a_full_disk},
     {"a_machine_lost_power", a_machine_lost_power},
     {NULL, NULL},
 };
