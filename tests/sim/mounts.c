@@ -496,6 +496,18 @@ static bool may_stay(const struct sim_node *node, const struct written *file,
     return stays;
 }
 
+/* Has the file a record, or a tombstone of one? What was swept before and has none is left. */
+static bool recorded(const struct sim_node *node, const struct written *file)
+{
+    struct arena arena = {0};
+    struct record record = {0};
+    char key[160];
+    retire_file_key(key, sizeof key, KEY_FILES, &file->id);
+    bool there = decode_on(node, key, &arena, &record) && record.has_register;
+    arena_free(&arena);
+    return there;
+}
+
 static bool stands(const struct sim_node *node, const char *key)
 {
     struct arena arena = {0};
@@ -512,7 +524,7 @@ static const char *unswept(struct sim *sim, bool published)
     for (unsigned number = 0; number < sim->mounts->piece_count; number++) {
         const struct piece *piece = &sim->mounts->pieces[number];
         const struct written *file = &sim->mounts->files[piece->file];
-        bool retired = false, named = false, there = false;
+        bool retired = false, named = false, there = false, known = !published;
         char key[200];
         piece_key(sim, number, key, sizeof key);
         for (unsigned i = 0; i < sim->node_count; i++) {
@@ -522,8 +534,9 @@ static const char *unswept(struct sim *sim, bool published)
             retired = retired || retire_noted(node->core, &piece->op.session);
             named = named || may_stay(node, file, &piece->op);
             there = there || stands(node, key);
+            known = known || recorded(node, file);
         }
-        if (!retired || named || !there || piece->late || piece->published != published)
+        if (!retired || named || !there || !known || piece->late || piece->published != published)
             continue;
         snprintf(words, sizeof words, "piece %u of file %u, which no version names, is still there",
                  number, piece->file);
