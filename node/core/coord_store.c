@@ -16,7 +16,7 @@ struct coord_store {
         *params; /* the first Transfer, whose bytes the record stays in; the last */
     struct slice key, record;
     unsigned w;
-    bool strict, durable, sent, maybe;
+    bool strict, durable, sent, tombstone;
     uint32_t partition, attempt;
     struct view view, stale_view;
     node_id stale_from;
@@ -213,8 +213,57 @@ static struct transfer_request transfer_head(const struct coord_store *store)
                                      .durable = store->durable};
 }
 
-static void pack_again(struct coord_store *store)
+/* The record is copied once: into the Transfer that goes to all owners, and from which this node's
+ * own replica gives it to its store. The fields are those of transfer_item. */
+static void pack(struct coord_store *store, struct record *record, size_t value_size)
 {
+    struct version *version = &record->reg.version;
+    version->checksum = version_checksum(version);
+    struct buf out = {0};
+    buf_reserve(&out, value_size + store->key.size + 2048);
+    transfer_pack_head(&out, transfer_head(store));
+    pack_array(&out, 3);
+    pack_bytes(&out, store->key);
+    size_t begun = pack_bytes_begin(&out);
+    record_encode(&out, record);
+    pack_bytes_end(&out, begun);
+    size_t size = out.size - begun;
+    pack_bool(&out, false);
+    blob_unref(&store->packed);
+    blob_unref(&store->params);
+    store->packed = buf_take(&out);
+    store->params = blob_ref(store->packed);
+    store->record = slice_of(store->packed->data + begun, size);
+}
+
+/* Made in the era that it is asked for in: owners may have collected the partition in it since the
+ * last try, and one of an older era would be dropped by one while others have the value. */
+static void pack_tombstone(struct coord_store *store)
+{
+    struct record record = {.has_register = true, .reg.born = view_era(store->view)};
+    record.reg.version.kind = TOYSTORE_TOMBSTONE;
+    pack(store, &record, 0);
+}
+
+static void pack_value(const struct core *core, struct coord_store *store,
+                       const struct toystore_request *request)
+{
+    struct record record = {.has_register = true};
+    record.reg.version = (struct version){.op = store->name,
+                                          .kind = TOYSTORE_INTERNAL,
+                                          .attributes = request->attributes,
+                                          .value = slice_public(request->value),
+                                          .extra = slice_public(request->extra),
+                                          .node = core->id};
+    pack(store, &record, request->value.size + request->extra.size);
+}
+
+static void pack_again(const struct core *core, struct coord_store *store)
+{
+    if (store->tombstone && !BROKEN(core, drop_kept_era)) {
+        pack_tombstone(store);
+        return;
+    }
     blob_unref(&store->params);
     store->params = transfer_pack(
         transfer_head(store), &(struct transfer_item){.key = store->key, .record = store->record});
@@ -229,7 +278,7 @@ static void store_ask(struct core *core, struct operation *operation)
     store->view = view_of(core, store->partition);
     view_electorate_key(core, store->key, 0, 0, electorate);
     if (store->attempt++ > 0)
-        pack_again(store);
+        pack_again(core, store);
     uint32_t reachable = electorate_reachable(core, store->partition, electorate);
     bool few = !electorate_has(electorate, reachable, QUORUM_ACCEPT);
     store->asked = few ? electorate_all(electorate) : reachable;
@@ -345,40 +394,6 @@ static void store_stale(struct core *core, struct operation *operation)
 
 /* ---- the door ---- */
 
-/* The value is copied once: into the Transfer that goes to all owners, and from which this node's
- * own replica gives it to its store. The fields are those of transfer_item. */
-static void pack(const struct core *core, struct coord_store *store,
-                 const struct toystore_request *request)
-{
-    struct record record = {.has_register = true};
-    struct version *version = &record.reg.version;
-    if (request->change == TOYSTORE_DELETE) {
-        version->kind = TOYSTORE_TOMBSTONE;
-        record.reg.born = view_era(view_of(core, store->partition));
-    } else {
-        *version = (struct version){.op = store->name,
-                                    .kind = TOYSTORE_INTERNAL,
-                                    .attributes = request->attributes,
-                                    .value = slice_public(request->value),
-                                    .extra = slice_public(request->extra),
-                                    .node = core->id};
-    }
-    version->checksum = version_checksum(version);
-    struct buf out = {0};
-    buf_reserve(&out, request->value.size + request->extra.size + store->key.size + 2048);
-    transfer_pack_head(&out, transfer_head(store));
-    pack_array(&out, 3);
-    pack_bytes(&out, store->key);
-    size_t begun = pack_bytes_begin(&out);
-    record_encode(&out, &record);
-    pack_bytes_end(&out, begun);
-    size_t size = out.size - begun;
-    pack_bool(&out, false);
-    store->packed = buf_take(&out);
-    store->params = blob_ref(store->packed);
-    store->record = slice_of(store->packed->data + begun, size);
-}
-
 void coord_store(struct core *core, const struct toystore_request *request, struct op_id op,
                  ask_done_fn *done, uint64_t handle)
 {
@@ -404,9 +419,13 @@ void coord_store(struct core *core, const struct toystore_request *request, stru
     store->deadline.handle = own;
     timer_set(core, &store->deadline, store->deadline_us, on_deadline);
     store->view = view_of(core, store->partition);
-    if (request->change != TOYSTORE_DELETE)
+    store->tombstone = request->change == TOYSTORE_DELETE;
+    if (store->tombstone) {
+        pack_tombstone(store);
+    } else {
         session_stores(core, &op.session);
-    pack(core, store, request);
+        pack_value(core, store, request);
+    }
     store_move(core, store, STORE_ASK);
 }
 

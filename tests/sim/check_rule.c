@@ -4,7 +4,8 @@
  *   - a key's own promise of the era in which its partition is collected stays;
  *   - a sloppy put leaves when a settled register covers it, or another sloppy put;
  *   - who holds a partition takes a register only from owners of it;
- *   - a layout is accepted only in a round of its own. */
+ *   - a layout is accepted only in a round of its own;
+ *   - no owner takes a tombstone of an era before the one that its partition was collected in. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -176,14 +177,25 @@ static void check_round(struct sim *sim, struct change *change)
     }
 }
 
+/* One in place of a value: it could be dropped here before the other owners have it. */
+static void check_tombstone(struct sim *sim, const struct change *change)
+{
+    struct core *core = change->node->core;
+    struct era collected = view_partition(core, change->partition)->collected;
+    const struct reg *was = &change->was.reg, *is = &change->is.reg;
+    if (change->is.has_register && is->version.kind == TOYSTORE_TOMBSTONE &&
+        !(change->was.has_register && was->version.kind == TOYSTORE_TOMBSTONE) &&
+        era_compare(is->born, collected) < 0 && view_owner(core, change->partition, core_id(core)))
+        say(sim, change, "takes a tombstone of an era before its partition was collected");
+}
+
 static void check_record(struct sim *sim, const struct sim_node *node,
                          const struct batch_write *write)
 {
     struct change change = {.node = node, .key = blob_slice(write->key)};
     struct arena arena = {0};
     char name[32];
-    if (key_is_immutable(change.key))
-        return;
+    bool immutable = key_is_immutable(change.key);
     change.partition = view_partition_of(node->core, change.key);
     snprintf(name, sizeof name, "partition/%u", change.partition);
     read_noted(disk_get(&node->disk, TOYSTORE_META, slice_str(name)), &change.noted);
@@ -191,8 +203,10 @@ static void check_record(struct sim *sim, const struct sim_node *node,
     if (read_entry(&arena, before, &change.before, &change.was) &&
         read_entry(&arena, write->remove ? NULL : write->value, &change.after, &change.is)) {
         bool layout = key_has_prefix(change.key, KEY_LAYOUTS);
-        bool known = layout || note_register(sim, &change);
-        if (layout)
+        bool known = layout || immutable || note_register(sim, &change);
+        if (immutable)
+            check_tombstone(sim, &change);
+        else if (layout)
             check_round(sim, &change);
         else if (!change.noted.mute)
             check_change(sim, &change, known);
