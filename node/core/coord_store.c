@@ -260,6 +260,7 @@ static void pack_value(const struct core *core, struct coord_store *store,
 
 static void pack_again(const struct core *core, struct coord_store *store)
 {
+    (void)core; /* only a broken one is asked */
     if (store->tombstone && !BROKEN(core, drop_kept_era)) {
         pack_tombstone(store);
         return;
