@@ -127,8 +127,8 @@ void lead_view_changed(struct core *core)
             lead->led[i].ballot.era = view_era(view);
             view_partition(core, i)->promised = lead->led[i].ballot;
         } else if (lead->led[i].state != LED_NOT &&
-            (view.oldest != view.newest ||
-             era_compare(lead->led[i].ballot.era, view_era(view)) != 0))
+                   (view.oldest != view.newest ||
+                    era_compare(lead->led[i].ballot.era, view_era(view)) != 0))
             led_drop(core, i);
     }
     lead_wake(core);
