@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+enum { DISK_AGAIN_MS = 1000 };
+
 struct disk_answer {
     struct list link;
     enum event_type type;
@@ -70,6 +72,19 @@ void disk_commit(struct core *core, struct batch *batch, bool durable, struct re
     action->batch = *batch;
     action->durable = durable;
     *batch = (struct batch){0};
+}
+
+bool disk_again(struct core *core, int status, struct timer *again,
+                void (*fire)(struct core *core, struct timer *timer))
+{
+    if ((status != -ENOSPC && status != -EIO) || core->stopping)
+        return false;
+    if (again->fire == NULL) /* the first time */
+        core_log(core, LOG_WARNING,
+                 "the disk %s: what this node must note is tried again until it is written",
+                 status == -ENOSPC ? "is full" : "fails");
+    timer_set_after_ms(core, again, DISK_AGAIN_MS, fire);
+    return true;
 }
 
 void disk_scan(struct core *core, enum toystore_space space, struct slice from, struct slice to,

@@ -3,6 +3,7 @@
 #define TOYSTORE_CORE_DISK_H
 
 #include "core/core.h"
+#include "core/timer.h"
 
 static inline struct resume resume_to(void (*fn)(struct core *, const struct core_event *,
                                                  struct resume),
@@ -15,6 +16,10 @@ void disk_load(struct core *core, enum toystore_space space, struct slice key,
                struct resume resume);
 /* Takes the batch's contents; *batch is empty after. resume.fn may be NULL: nobody waits. */
 void disk_commit(struct core *core, struct batch *batch, bool durable, struct resume resume);
+/* For what a member cannot go on without (epochs, layouts): did that commit fail on a disk that may
+ * be well again? Then `fire` is called in a while, to write what stands by then. */
+bool disk_again(struct core *core, int status, struct timer *again,
+                void (*fire)(struct core *core, struct timer *timer));
 void disk_scan(struct core *core, enum toystore_space space, struct slice from, struct slice to,
                size_t limit, struct resume resume);
 

@@ -17,7 +17,7 @@ struct views *views_new(struct core *core)
     list_init(&views->waiting);
     pool_init(&views->waits, sizeof(struct view_wait), VIEW_WAITS_MAX);
     pool_init(&views->installs, sizeof(struct install), VIEW_LAYOUTS_MAX);
-    pool_init(&views->gone_notings, sizeof(struct resume), GONE_NOTINGS_MAX);
+    pool_init(&views->gone_notings, sizeof(struct gone_noting), GONE_NOTINGS_MAX);
     pool_init(&views->notings, sizeof(struct noting), VIEW_LAYOUTS_MAX);
     pool_init(&views->raises, sizeof(struct raise), RPC_INBOUND_MAX + VIEW_WAITS_MAX);
     return views;

@@ -65,10 +65,20 @@ void view_restore_gone(struct core *core, struct slice value)
 
 /* ---- noting ---- */
 
+static void gone_write(struct core *core, uint64_t handle);
+
+static void gone_again(struct core *core, struct timer *timer)
+{
+    gone_write(core, timer->handle);
+}
+
 static void noted(struct core *core, const struct core_event *event, struct resume resume)
 {
-    struct resume *waiting = pool_get(&core->views->gone_notings, resume.handle);
-    struct resume next = *waiting;
+    struct gone_noting *own = pool_get(&core->views->gone_notings, resume.handle);
+    struct resume next = own->resume;
+    own->again.handle = resume.handle;
+    if (disk_again(core, event->status, &own->again, gone_again))
+        return;
     pool_delete(&core->views->gone_notings, resume.handle);
     if (event->status != 0)
         core_stop(core, event->status, "which members are gone could not be written");
@@ -76,27 +86,33 @@ static void noted(struct core *core, const struct core_event *event, struct resu
         next.fn(core, event, next);
 }
 
-bool view_note_gone(struct core *core, const node_id *ids, size_t count, struct resume resume)
+static void gone_write(struct core *core, uint64_t handle)
 {
-    struct views *views = core->views;
-    size_t before = views->gone_count;
+    const struct views *views = core->views;
     struct batch batch = {0};
     struct buf value = {0};
-    pool_handle handle;
-    if (view_gone_count(core) + count > GONE_MAX)
-        return false;
-    struct resume *waiting = pool_new(&views->gone_notings, &handle);
-    if (!waiting)
-        return false;
-    *waiting = resume;
-    for (size_t i = 0; i < count; i++)
-        if (!view_is_gone(core, ids[i]))
-            add(views, ids[i]);
     pack_array(&value, (uint32_t)views->gone_count);
     for (size_t i = 0; i < views->gone_count; i++)
         pack_u64(&value, views->gone[i]);
     batch_put_blob(&batch, TOYSTORE_META, slice_str(META_GONE), buf_take(&value));
     disk_commit(core, &batch, true, resume_to(noted, handle, 0));
+}
+
+bool view_note_gone(struct core *core, const node_id *ids, size_t count, struct resume resume)
+{
+    struct views *views = core->views;
+    size_t before = views->gone_count;
+    pool_handle handle;
+    if (view_gone_count(core) + count > GONE_MAX)
+        return false;
+    struct gone_noting *waiting = pool_new(&views->gone_notings, &handle);
+    if (!waiting)
+        return false;
+    waiting->resume = resume;
+    for (size_t i = 0; i < count; i++)
+        if (!view_is_gone(core, ids[i]))
+            add(views, ids[i]);
+    gone_write(core, handle);
     if (views->gone_count == before)
         return true;
     for (size_t i = before; i < views->gone_count; i++) {

@@ -9,10 +9,20 @@
 
 /* ---- layouts ---- */
 
+static void install_write(struct core *core, uint64_t handle);
+
+static void install_again(struct core *core, struct timer *timer)
+{
+    install_write(core, timer->handle);
+}
+
 static void installed(struct core *core, const struct core_event *event, struct resume resume)
 {
     struct views *views = core->views;
-    struct install install = *(struct install *)pool_get(&views->installs, resume.handle);
+    struct install *own = pool_get(&views->installs, resume.handle), install = *own;
+    own->again.handle = resume.handle;
+    if (disk_again(core, event->status, &own->again, install_again))
+        return;
     pool_delete(&views->installs, resume.handle);
     if (event->status != 0) {
         core_stop(core, event->status, "a layout could not be written");
@@ -51,9 +61,29 @@ static void write_layout(struct batch *batch, const struct layout *layout)
     }
 }
 
-/* Makes [oldest, newest] live; both are kept already. `batch` may hold more. */
-void view_install(struct core *core, uint32_t oldest, uint32_t newest, struct batch *batch,
-                  struct resume resume)
+/* Others may have been written since it was tried first. */
+static void install_write(struct core *core, uint64_t handle)
+{
+    const struct views *views = core->views;
+    const struct install *install = pool_get(&views->installs, handle);
+    uint32_t oldest = (uint32_t)max_u64(install->oldest, views->oldest);
+    uint32_t newest = (uint32_t)max_u64(install->newest, views->newest);
+    struct batch batch = {0};
+    for (uint32_t i = 0; install->founds && i < views->partition_count; i++)
+        view_save_partition(core, i, &batch);
+    write_layout(&batch, view_layout(core, oldest));
+    if (newest != oldest)
+        write_layout(&batch, view_layout(core, newest));
+    struct buf value = {0};
+    wire_put_U32(&value, oldest);
+    wire_put_U32(&value, newest);
+    batch_put_blob(&batch, TOYSTORE_META, slice_str("layouts"), buf_take(&value));
+    disk_commit(core, &batch, true, resume_to(installed, handle, 0));
+}
+
+/* Makes [oldest, newest] live; both are kept already. */
+static void view_install(struct core *core, uint32_t oldest, uint32_t newest, bool founds,
+                         struct resume resume)
 {
     struct views *views = core->views;
     view_size_partitions(core, view_layout(core, newest)->partitions);
@@ -62,36 +92,26 @@ void view_install(struct core *core, uint32_t oldest, uint32_t newest, struct ba
     pool_handle handle;
     struct install *install = pool_new(&views->installs, &handle);
     assert(install); /* fetches go one at a time; the others are this node's own few */
-    *install = (struct install){oldest, newest, resume};
-    write_layout(batch, view_layout(core, oldest));
-    if (newest != oldest)
-        write_layout(batch, view_layout(core, newest));
-    struct buf value = {0};
-    wire_put_U32(&value, oldest);
-    wire_put_U32(&value, newest);
-    batch_put_blob(batch, TOYSTORE_META, slice_str("layouts"), buf_take(&value));
-    disk_commit(core, batch, true, resume_to(installed, handle, 0));
+    *install =
+        (struct install){.oldest = oldest, .newest = newest, .founds = founds, .resume = resume};
+    install_write(core, handle);
 }
 
 void view_found(struct core *core, struct layout *layout)
 {
     struct views *views = core->views;
-    struct batch batch = {0};
     uint32_t number = layout->number;
     view_size_partitions(core, layout->partitions);
-    for (uint32_t i = 0; i < views->partition_count; i++) {
+    for (uint32_t i = 0; i < views->partition_count; i++)
         views->slots[i].now.held = views->slots[i].held_coming = (struct era){number, 0};
-        view_save_partition(core, i, &batch);
-    }
     view_keep_layout(views, layout);
-    view_install(core, number, number, &batch, (struct resume){0});
+    view_install(core, number, number, true, (struct resume){0});
 }
 
 void view_finish(struct core *core, uint32_t newest, struct resume resume)
 {
-    struct batch batch = {0};
     assert(view_layout(core, newest));
-    view_install(core, newest, (uint32_t)max_u64(newest, core->views->newest), &batch, resume);
+    view_install(core, newest, (uint32_t)max_u64(newest, core->views->newest), false, resume);
 }
 
 /* False: a layout of another cluster, or one that cannot follow what is known. */
@@ -109,13 +129,12 @@ void view_learn_layout(struct core *core, struct layout *layout, uint32_t oldest
                        struct resume resume)
 {
     struct views *views = core->views;
-    struct batch batch = {0};
     uint32_t newest = layout->number;
     view_keep_layout(views, layout);
     oldest = (uint32_t)max_u64(oldest, views->oldest);
     newest = (uint32_t)max_u64(max_u64(newest, oldest), views->newest);
     assert(view_layout(core, oldest) && view_layout(core, newest));
-    view_install(core, oldest, newest, &batch, resume);
+    view_install(core, oldest, newest, false, resume);
 }
 
 /* ---- from a peer ---- */
@@ -149,9 +168,8 @@ static void fetch_use(struct core *core)
         fetch_ask(core, fetch->oldest);
         return;
     }
-    struct batch batch = {0};
     view_install(core, (uint32_t)max_u64(fetch->oldest, views->oldest),
-                 (uint32_t)max_u64(fetch->newest, views->newest), &batch,
+                 (uint32_t)max_u64(fetch->newest, views->newest), false,
                  resume_to(fetch_installed, 0, 0));
 }
 

@@ -55,18 +55,27 @@ struct view_wait {
 /* What a durable commit under way makes live, and the epochs that another one notes. */
 struct install {
     uint32_t oldest, newest;
+    bool founds; /* a cluster: what is held is written, too */
     struct resume resume;
+    struct timer again; /* when the disk would not */
 };
 struct raise {
     struct view_epoch *epochs;
     size_t count;
     struct resume resume;
+    struct timer again;
 };
 
 struct noting {
     struct view_held *held;
     size_t count;
     struct resume resume;
+    struct timer again;
+};
+
+struct gone_noting {
+    struct resume resume;
+    struct timer again;
 };
 
 struct views {
@@ -90,9 +99,6 @@ const struct layout *view_keep_layout(struct views *views, struct layout *layout
 void view_restore_gone(struct core *core, struct slice value);
 void view_mark_gone(const struct views *views, struct layout *layout);
 void view_size_partitions(struct core *core, uint32_t partitions); /* Q is known; once */
-/* Makes the layouts oldest and newest, both kept, live; *batch may hold more, is empty after. */
-void view_install(struct core *core, uint32_t oldest, uint32_t newest, struct batch *batch,
-                  struct resume resume);
 /* A layout became live or an epoch rose: who waits may go on (view_admit.c). */
 void view_wake(struct core *core);
 #endif

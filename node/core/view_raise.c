@@ -4,10 +4,20 @@
 
 #include "core/view_priv.h"
 
+static void raise_write(struct core *core, uint64_t handle);
+
+static void raise_again(struct core *core, struct timer *timer)
+{
+    raise_write(core, timer->handle);
+}
+
 static void noted(struct core *core, const struct core_event *event, struct resume resume)
 {
     struct views *views = core->views;
-    struct raise raise = *(struct raise *)pool_get(&views->raises, resume.handle);
+    struct raise *own = pool_get(&views->raises, resume.handle), raise = *own;
+    own->again.handle = resume.handle;
+    if (disk_again(core, event->status, &own->again, raise_again))
+        return;
     pool_delete(&views->raises, resume.handle);
     if (event->status != 0) {
         free(raise.epochs);
@@ -32,25 +42,32 @@ static void noted(struct core *core, const struct core_event *event, struct resu
 }
 
 /* An epoch that is only being written is written again: whoever asks is answered after fsync. */
+static void raise_write(struct core *core, uint64_t handle)
+{
+    struct views *views = core->views;
+    const struct raise *raise = pool_get(&views->raises, handle);
+    struct batch batch = {0};
+    for (size_t i = 0; i < raise->count; i++) {
+        const struct view_epoch *one = &raise->epochs[i];
+        struct slot *slot = &views->slots[one->partition];
+        if (one->epoch <= slot->now.epoch)
+            continue;
+        slot->epoch_coming = (uint32_t)max_u64(slot->epoch_coming, one->epoch);
+        view_save_partition(core, one->partition, &batch);
+    }
+    disk_commit(core, &batch, true, resume_to(noted, handle, 0));
+}
+
 void view_raise_many(struct core *core, const struct view_epoch *epochs, size_t count,
                      struct resume resume)
 {
-    struct views *views = core->views;
-    struct batch batch = {0};
     pool_handle handle;
-    struct raise *raise = pool_new(&views->raises, &handle);
+    struct raise *raise = pool_new(&core->views->raises, &handle);
     assert(raise); /* bounded by the requests being served */
     raise->epochs = base_copy(epochs, count * sizeof *epochs);
     raise->count = count;
     raise->resume = resume;
-    for (size_t i = 0; i < count; i++) {
-        struct slot *slot = &views->slots[epochs[i].partition];
-        if (epochs[i].epoch <= slot->now.epoch)
-            continue;
-        slot->epoch_coming = (uint32_t)max_u64(slot->epoch_coming, epochs[i].epoch);
-        view_save_partition(core, epochs[i].partition, &batch);
-    }
-    disk_commit(core, &batch, true, resume_to(noted, handle, 0));
+    raise_write(core, handle);
 }
 
 void view_raise(struct core *core, uint32_t partition, uint32_t epoch, struct resume resume)
@@ -60,10 +77,20 @@ void view_raise(struct core *core, uint32_t partition, uint32_t epoch, struct re
 
 /* ---- held ---- */
 
+static void held_write(struct core *core, uint64_t handle);
+
+static void held_again(struct core *core, struct timer *timer)
+{
+    held_write(core, timer->handle);
+}
+
 static void held(struct core *core, const struct core_event *event, struct resume resume)
 {
     struct views *views = core->views;
-    struct noting noting = *(struct noting *)pool_get(&views->notings, resume.handle);
+    struct noting *own = pool_get(&views->notings, resume.handle), noting = *own;
+    own->again.handle = resume.handle;
+    if (disk_again(core, event->status, &own->again, held_again))
+        return;
     pool_delete(&views->notings, resume.handle);
     if (event->status != 0)
         core_stop(core, event->status, "what is held could not be written");
@@ -79,21 +106,33 @@ static void held(struct core *core, const struct core_event *event, struct resum
         noting.resume.fn(core, event, noting.resume);
 }
 
+static void held_write(struct core *core, uint64_t handle)
+{
+    struct views *views = core->views;
+    const struct noting *noting = pool_get(&views->notings, handle);
+    struct batch batch = {0};
+    for (size_t i = 0; i < noting->count; i++) {
+        const struct view_held *one = &noting->held[i];
+        struct slot *slot = &views->slots[one->partition];
+        if (era_compare(slot->held_coming, one->era) < 0)
+            slot->held_coming = one->era;
+        view_save_partition(core, one->partition, &batch);
+    }
+    disk_commit(core, &batch, true, resume_to(held, handle, 0));
+}
+
 void view_note_held(struct core *core, const struct view_held *list, size_t count,
                     struct resume resume)
 {
-    struct views *views = core->views;
-    struct batch batch = {0};
     pool_handle handle;
-    struct noting *noting = pool_new(&views->notings, &handle);
+    struct noting *noting = pool_new(&core->views->notings, &handle);
     assert(noting); /* move has one under way */
-    *noting = (struct noting){base_copy(list, count * sizeof *list), count, resume};
+    noting->held = base_copy(list, count * sizeof *list);
+    noting->count = count;
+    noting->resume = resume;
     for (size_t i = 0; i < count; i++) {
-        struct slot *slot = &views->slots[list[i].partition];
-        if (era_compare(slot->held_coming, list[i].era) < 0)
-            slot->held_coming = list[i].era;
+        struct slot *slot = &core->views->slots[list[i].partition];
         slot->speaks_coming = slot->now.mute;
-        view_save_partition(core, list[i].partition, &batch);
     }
-    disk_commit(core, &batch, true, resume_to(held, handle, 0));
+    held_write(core, handle);
 }

@@ -14,7 +14,11 @@ start_failing 1
 wait_for 20 settled 1 1 || die "node 1 does not come up"
 put_keys 1 before 5
 head -c 100000 /dev/urandom >"$work/value"
+waits() { [ "$(grep -c "tried again until it is written" "$work/n1.log")" -gt "$1" ]; }
+collected() { ts 1 status --json | grep -q '"tombstones": 0'; }
 for fault in "write 5" "sync 5" "write 28"; do
+    ts 1 put gone v && ts 1 rm gone || fail "a delete"
+    waited=$(grep -c "tried again until it is written" "$work/n1.log")
     echo "$fault" >"$FAULTS_FILE"
     for value in small large; do
         if [ $value = small ]; then said=$(ts 1 put k v 2>&1); else said=$(ts 1 put k <"$work/value" 2>&1); fi
@@ -23,9 +27,12 @@ for fault in "write 5" "sync 5" "write 28"; do
         [ "${fault%% *}" = sync ] || [ "$status" != 0 ] || fail "$fault: a $value put is acknowledged"
         [ "$status" = 0 ] || [ -n "$said" ] || fail "$fault: a $value put fails without a word"
     done
+    ts 1 collect >/dev/null 2>&1 # an epoch is to be noted: that waits, and nothing else does
+    wait_for 20 waits "$waited" || fail "$fault: no word about what cannot be noted"
     check_keys 1 before 5
     kill -0 "${pid_of[1]}" || die "$fault: the node has ended"
     healthy
+    wait_for 30 collected || fail "$fault: what was to be noted is not"
     wait_for 20 ts 1 put "after" "$fault" || fail "$fault: puts do not work again"
     ts 1 put large <"$work/value" || fail "$fault: large puts do not work again"
     ts 1 get large | cmp -s - "$work/value" || fail "$fault: get"
