@@ -13,6 +13,7 @@ enum said { SAID_NOTHING, SAID_MUTE, SAID_FINE };
 /* One mute partition in a round. */
 struct patient {
     uint32_t partition;
+    struct view view; /* what the electorate is of */
     struct electorate electorate;
     enum hold_mode mode;
     uint32_t fine, mute; /* masks: what the other owners said */
@@ -239,10 +240,12 @@ static void round_next(struct core *core)
     for (uint32_t i = 0; i < recover->count; i++) {
         struct patient *patient = &recover->patients[i];
         uint32_t partition = patient->partition;
-        if (patient->ready && patient->noted == patient->sources &&
-            view_of(core, partition).epoch == move->targets[partition])
-            move->approvals[partition] = (struct approval){view_of(core, partition), patient->mode,
-                                                           patient->sources, patient->met};
+        struct view now = view_of(core, partition);
+        bool same = now.oldest == patient->view.oldest && now.newest == patient->view.newest;
+        if (patient->ready && same && patient->noted == patient->sources &&
+            now.epoch == move->targets[partition])
+            move->approvals[partition] =
+                (struct approval){now, patient->mode, patient->sources, patient->met};
     }
     round_end(core);
     move_hold(core);
@@ -280,6 +283,7 @@ void move_recover(struct core *core)
             continue;
         struct patient *patient = &recover->patients[recover->count++];
         patient->partition = i;
+        patient->view = view_of(core, i);
         view_electorate(core, i, 0, 0, &patient->electorate);
     }
     move->recover = recover;
