@@ -39,7 +39,8 @@ bool collect_sized(struct core *core)
         /* What a crash has left: what is of no older era than was collected stays. */
         for (uint32_t p = 0; p < count; p++) {
             struct grave_counts counts = grave_counts(core, p);
-            collect->to_drop[p] = core->config.storing && counts.old + counts.fresh != 0;
+            collect->to_drop[p] =
+                core->config.storing && counts.old + counts.fresh + counts.covered != 0;
         }
     }
     return core->config.storing && collect->partition_count != 0;

@@ -18,8 +18,8 @@ static void drop_collected(struct core *core, struct replica_work *work)
     bool promise_old =
         era_compare(work->entry.promised.era, collected) < 0 || BROKEN(core, collect_promises);
     work->drop = (old || empty) && promise_old;
-    work->write = old && !promise_old;
-    if (work->write) {
+    if (old && !promise_old) {
+        work->write = true;
         work->record = nothing;
         work->entry.settled = false;
     }
@@ -36,6 +36,7 @@ static void drop_work(struct core *core, struct replica_work *work)
         collect->drop_failed = true;
         return;
     }
+    work->write = work->forgot;
     drop_collected(core, work);
     struct grave grave = grave_of(work->key, &work->entry.promised, &work->record);
     if (work->drop)
@@ -115,6 +116,8 @@ static void next_page(struct core *core)
         collect->to_drop[collect->drop_partition] = true;
     else
         grave_counted(core, collect->drop_partition, &collect->drop_kept);
+    view_partition(core, collect->drop_partition)->forgets = false;
+    view_wake(core);
     collect->dropping = false; /* the next one at the next step at the latest */
     if (!collect->drop_failed)
         collect_drop_step(core);

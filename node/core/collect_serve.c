@@ -35,10 +35,10 @@ static void settled(struct core *core, uint64_t handle, uint64_t index, enum toy
 
 static void covered_found(struct core *core, const struct core_event *event, struct resume resume)
 {
-    (void)resume;
+    uint32_t partition = (uint32_t)resume.handle;
+    struct slice key = slice_of(NULL, 0);
     core->collect->settles_open--;
     for (size_t i = 0; event->status == 0 && i < event->pair_count; i++) {
-        struct slice key;
         struct grave grave;
         if (core->collect->settles_open >= COLLECT_SETTLES_MAX)
             return;
@@ -48,6 +48,10 @@ static void covered_found(struct core *core, const struct core_event *event, str
         core->collect->settles_open++;
         coord_settle(core, key, settled, 0, 0);
     }
+    if (event->status == 0 && event->more && key.size > 0) { /* they may stand behind many others */
+        core->collect->settles_open++;
+        grave_scan(core, partition, key, resume_to(covered_found, partition, 0));
+    }
 }
 
 /* A register that is known to be chosen lets go of what it covers. */
@@ -56,7 +60,7 @@ static void settle_covered(struct core *core, uint32_t partition)
     if (core->collect->settles_open != 0)
         return;
     core->collect->settles_open++;
-    grave_scan(core, partition, slice_of(NULL, 0), resume_to(covered_found, 0, 0));
+    grave_scan(core, partition, slice_of(NULL, 0), resume_to(covered_found, partition, 0));
 }
 
 static enum collect_missing missing(struct core *core, const struct collect_item *item)
@@ -141,13 +145,17 @@ void collect_heard(struct core *core, uint32_t number, struct era era)
     struct partition *partition = view_partition(core, number);
     struct era now = view_era(view_of(core, number));
     struct batch batch = {0};
-    if (!collect_sized(core) || (era_compare(era, now) > 0 && !BROKEN(core, collect_unraised)) ||
+    if ((era_compare(era, now) > 0 && !BROKEN(core, collect_unraised)) ||
         (era_compare(era, partition->collected) <= 0 && !BROKEN(core, collect_promises)))
         return;
     partition->collected = era;
-    view_save_partition(core, number, &batch);
-    disk_commit(core, &batch, false, (struct resume){0});
-    collect_drop(core, number);
+    if (collect_sized(core)) {
+        partition->forgets = !partition->mute && grave_counts(core, number).covered != 0;
+        view_save_partition(core, number, &batch);
+        disk_commit(core, &batch, false, (struct resume){0});
+        collect_drop(core, number);
+    }
+    view_wake(core);
 }
 
 static void serve_drop(struct core *core, const struct rpc_request *request,

@@ -2,7 +2,6 @@
  * copy, then sends the others theirs all at once, answers at q and finishes the rest behind the
  * answer, with hints for owners that could not be reached. */
 #include "core/coord_put.h"
-#include "core/replica_priv.h"
 
 uint32_t put_self(const struct core *core, const struct coord_put *put)
 {
@@ -80,8 +79,6 @@ bool put_own_accept(struct core *core, struct coord_put *put, struct replica_wor
     struct record before = work->record, old = before, accepted = *record;
     old.has_register = false;
     accepted.reg.ballot = put->ballot;
-    put->siblings = old.sloppy_count > 0 || accepted.sloppy_count > 0;
-    replica_leave_hidden(core, work, &accepted);
     record_merge(&work->arena, &old, &accepted, &work->record);
     work->entry.promised = put->ballot;
     work->entry.settled = put_alone(put);
@@ -92,6 +89,7 @@ bool put_own_accept(struct core *core, struct coord_put *put, struct replica_wor
     work->write = true;
     bool durable = put->durable && !BROKEN(core, durable_unsynced);
     work->durable = durable || key_is_durable(put->key);
+    put->siblings = work->record.sloppy_count > 0;
     put->sent_before = put->sent;
     put->sent = put->sent || put->holds_op;
     pack_accept(put, &work->record);

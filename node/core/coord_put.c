@@ -205,7 +205,8 @@ bool put_begin(struct core *core, struct coord_put *put)
     if (BROKEN(core, put_one_layout))
         put->tally.electorate.layout_count = 1;
     put->put.era = view_era(put->view);
-    if (core->config.storing)
+    put->put.collected = put->view.collected;
+    if (BROKEN(core, collect_unviewed) && core->config.storing)
         put->put.collected = view_partition(core, put->partition)->collected;
     if (electorate_index(&put->tally.electorate, core->id) >= 0)
         return true;

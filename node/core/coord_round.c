@@ -143,6 +143,9 @@ static void prepared(struct core *core, struct coord_put *put)
     }
     put->answer = TOYSTORE_OK;
     put->judgement.record = put->tally.base;
+    /* A sloppy twin of what the register holds may cover more than it: with that both can go. */
+    register_take_over(&put->tally.arena, &put->judgement.record.reg, &put->tally.base,
+                       view_era(put->view));
     if (put->tally.base.has_register) {
         put_move(core, put, PUT_ADOPT);
         return;

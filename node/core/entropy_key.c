@@ -63,19 +63,14 @@ static void take_record(struct core *core, struct replica_work *work, struct ent
         return;
     if (replica_gone(core, key->partition, work, &theirs))
         return;
-    bool hidden = replica_leave_hidden(core, work, &theirs);
     bool doubt =
         !key->theirs_settled && move_unheld(core, key->name, key->peer, &theirs, &work->record);
     key->status = replica_store(work, &view_partition(core, key->partition)->promised, &theirs,
                                 key->theirs_settled, !doubt);
     if (doubt)
         key->status = TOYSTORE_REFUSED;
-    struct record shown = work->record;
-    hidden = replica_leave_hidden(core, work, &shown) || hidden;
     if (work->entry.settled)
-        work->record = shown;
-    else if (hidden) /* only a settled register lets go of what it covers */
-        key->status = TOYSTORE_REFUSED;
+        record_prune(&work->arena, &work->record);
     struct buf ours = {0};
     record_encode(&ours, &work->record);
     if (ours.size == 0 || slice_equal(buf_slice(&ours), key->theirs)) {

@@ -206,6 +206,7 @@ static bool seek_batch(struct core *core)
             if (!lead_batch)
                 return false;
             lead_batch->view = view;
+            lead_batch->view.collected = (struct era){0}; /* each has its own, and none matters */
         }
         if (view.epoch != lead_batch->view.epoch || lead_batch->count == LEAD_PARTITIONS_MAX)
             continue;

@@ -190,11 +190,22 @@ static void replica_committed(struct core *core, const struct core_event *event,
     replica_finish(core, op, event->status);
 }
 
+/* A register that is made of this may leave their covers out. */
+static void leave_out_collected(struct core *core, struct replica_work *work)
+{
+    if (BROKEN(core, collect_unviewed) || work->record.sloppy_count == 0 ||
+        view_partition_count(core) == 0)
+        return;
+    struct view view = view_of(core, view_partition_of(core, work->key));
+    work->forgot = record_forget(&work->arena, &work->record, view.collected);
+}
+
 static void replica_work(struct core *core, struct replica_op *op)
 {
     struct replica_work *work = &op->work;
     op->before = work->entry.record;
     replica_grave_before(op);
+    leave_out_collected(core, work);
     op->work_fn(core, work);
     replica_collect(core, op);
     if (work->batch.count == 0 && !work->durable) {

@@ -25,9 +25,10 @@ struct replica_work {
     struct blob *record_in; /* work may set: what its entry.record lies in, so that it is not
                                copied; borrowed, and kept by the caller until `done` */
     struct arena arena;
-    bool write; /* work sets: entry.promised, entry.settled, record are to be stored. When settled,
-                   sloppy puts that the register covers leave the disk with it */
-    bool drop;  /* work sets: the key leaves the disk altogether */
+    bool write;  /* work sets: entry.promised, entry.settled, record are to be stored. When settled,
+                    sloppy puts that the register covers leave the disk with it */
+    bool forgot; /* of `record` sloppy puts were left out whose covers were collected */
+    bool drop;   /* work sets: the key leaves the disk altogether */
     bool durable;
     struct batch batch; /* more writes that go with it (hints) */
     int status; /* for done: 0; -EBUSY: work was never called, the queue was full; -EIO: nor here,

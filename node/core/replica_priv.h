@@ -69,17 +69,6 @@ void replica_settled(struct replica_work *work, const struct ballot *ballot);
 enum toystore_status replica_immutable(struct replica_work *work, struct slice bytes,
                                        struct blob *in);
 
-/* A sloppy put that comes with a register that covers it is not taken: it stays where it is until
- * that register is settled. If it went from owner to owner with each put, each of them could show
- * at some time that it has none, and the partition be collected while it is still about. (It must
- * not be used on what its sender gives up: hints of fallbacks, moves.) True: something was left. */
-static inline bool replica_leave_hidden(struct core *core, struct replica_work *work,
-                                        struct record *incoming)
-{
-    (void)core; /* only a broken one is asked */
-    return !BROKEN(core, hidden_travels) && record_prune(&work->arena, incoming);
-}
-
 /* What others show was collected, and nothing is here: it is not taken any more (PROTOCOL 8). */
 static inline bool replica_gone(struct core *core, uint32_t partition,
                                 const struct replica_work *work, const struct record *incoming)

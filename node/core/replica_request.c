@@ -165,7 +165,6 @@ static enum toystore_status work_put(struct core *core, struct replica_request *
     bool plain = incoming.sloppy_count == 0 && work->record.sloppy_count == 0;
     if (BROKEN(core, promise_ignored))
         work->entry.promised = (struct ballot){0};
-    replica_leave_hidden(core, work, &incoming);
     status = replica_accept(work, &view_partition(core, request->partition)->promised, &incoming,
                             decides(core, &electorate, &incoming.reg.ballot));
     if (BROKEN(core, settled_kept))

@@ -28,8 +28,6 @@ static enum toystore_status transfer_one(struct core *core, struct replica_reque
     bool owner = replica_from_owner(core, item->key, request->from);
     bool doubt = owner && !item->settled &&
                  move_unheld(core, item->key, request->from, &incoming, &work->record);
-    if (request->transfer.reason == TRANSFER_REPAIR)
-        replica_leave_hidden(core, work, &incoming);
     status = replica_store(work, &view_partition(core, request->partition)->promised, &incoming,
                            item->settled || BROKEN(core, promise_ignored), owner && !doubt);
     return doubt && status == TOYSTORE_OK ? TOYSTORE_REFUSED : status;

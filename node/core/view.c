@@ -108,8 +108,8 @@ static void restore_layouts(struct core *core, struct slice value)
         core_stop(core, -EUCLEAN, "the data directory is damaged: its layouts cannot be read");
         return;
     }
-    core->views->oldest = oldest;
-    core->views->newest = newest;
+    core->views->oldest = core->views->oldest_coming = oldest;
+    core->views->newest = core->views->newest_coming = newest;
     core->self.layout_newest = newest;
     memcpy(core->self.cluster, view_newest(core)->cluster, CLUSTER_ID_SIZE);
 }
@@ -197,8 +197,13 @@ uint32_t view_partition_of(const struct core *core, struct slice key)
 struct view view_of(const struct core *core, uint32_t partition)
 {
     const struct views *views = core->views;
-    uint32_t epoch = partition < views->partition_count ? views->slots[partition].now.epoch : 0;
-    return (struct view){views->oldest, views->newest, epoch};
+    struct view view = {.oldest = views->oldest, .newest = views->newest};
+    if (partition < views->partition_count) {
+        view.epoch = views->slots[partition].now.epoch;
+        if (!BROKEN(core, collect_unviewed))
+            view.collected = views->slots[partition].now.collected;
+    }
+    return view;
 }
 
 struct partition *view_partition(struct core *core, uint32_t partition)

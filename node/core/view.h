@@ -13,6 +13,7 @@ struct partition {
     bool mute;              /* forgot something here, until it has recovered: see view_mute */
     struct era held;        /* the newest era in which it has taken it (PROTOCOL 7); fsynced */
     struct era collected;   /* tombstones of older eras were collected (PROTOCOL 8) */
+    bool forgets;           /* just heard of it, with covered sloppy puts here; not written */
 };
 
 /* Is this node an owner that has forgotten something of the partition? What it had when it was an
@@ -37,7 +38,7 @@ struct partition *view_partition(struct core *core, uint32_t partition);
 static inline bool view_at_least(const struct view *mine, const struct view *theirs)
 {
     return mine->oldest >= theirs->oldest && mine->newest >= theirs->newest &&
-           mine->epoch >= theirs->epoch;
+           mine->epoch >= theirs->epoch && era_compare(mine->collected, theirs->collected) >= 0;
 }
 /* Adds what struct partition says now to a batch; a promise is answered once that is committed. */
 void view_save_partition(struct core *core, uint32_t partition, struct batch *batch);
@@ -70,6 +71,9 @@ void view_adopt(struct core *core, uint32_t partition, const struct view *theirs
 /* A newer layout became live here, or one was finished, or an epoch rose: everybody who keeps
  * something per view hears it (leads drop, holds begin, operations start again by STALE). */
 void view_changed(struct core *core);
+/* A layout became live, an epoch rose or a partition was collected: who waits may go on
+ * (view_admit.c). */
+void view_wake(struct core *core);
 /* Notes an epoch, fsynced; `resume` when done. Lower or equal ones are answered at once. */
 void view_raise(struct core *core, uint32_t partition, uint32_t epoch, struct resume resume);
 struct view_epoch {

@@ -70,14 +70,21 @@ static void raised(struct core *core, const struct core_event *event, struct res
     wait_step(core, wait);
 }
 
+/* Is this node as far? While it leaves out what was collected it is not. */
+static bool reached(const struct core *core, uint32_t partition, const struct view *theirs)
+{
+    const struct views *views = core->views;
+    struct view mine = view_of(core, partition);
+    bool forgets = partition < views->partition_count && views->slots[partition].now.forgets;
+    return view_at_least(&mine, theirs) && !forgets;
+}
+
 /* One step nearer to their view; a step that has to wait is taken again by its timer at the
  * latest. */
 static void wait_step(struct core *core, struct view_wait *wait)
 {
-    if (wait->raising)
-        return;
     struct view mine = view_of(core, wait->partition);
-    if (view_at_least(&mine, &wait->theirs)) {
+    if (reached(core, wait->partition, &wait->theirs)) {
         wait_finish(core, wait, true);
         return;
     }
@@ -93,6 +100,13 @@ static void wait_step(struct core *core, struct view_wait *wait)
         view_fetch(core, wait->from);
         return;
     }
+    if (mine.epoch >= wait->theirs.epoch) {
+        collect_heard(core, wait->partition, wait->theirs.collected);
+        return; /* soon: view_wake() */
+    }
+    bool written = views->slots[wait->partition].epoch_coming >= wait->theirs.epoch;
+    if (wait->raising || written)
+        return; /* soon: view_wake() */
     wait->raising = true;
     view_raise(core, wait->partition, wait->theirs.epoch, resume_to(raised, wait->self, 0));
 }
@@ -120,9 +134,9 @@ enum admit view_admit(struct core *core, uint32_t partition, const struct view *
     if (BROKEN(core, views_ignored) && request->method != METHOD_TREE &&
         request->method != METHOD_COMPARE)
         return ADMIT_OK;
-    if (mine.oldest > theirs->oldest || mine.newest > theirs->newest || mine.epoch > theirs->epoch)
+    if (!view_at_least(theirs, &mine))
         return ADMIT_STALE;
-    if (view_at_least(&mine, theirs))
+    if (reached(core, partition, theirs))
         return ADMIT_OK;
     struct view_wait *wait = NULL;
     if (core->views->parked < VIEW_PARKED_MAX)

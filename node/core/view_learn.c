@@ -61,13 +61,15 @@ static void write_layout(struct batch *batch, const struct layout *layout)
     }
 }
 
-/* Others may have been written since it was tried first. */
+/* Others may be on their way, or have been written since it was tried first. */
 static void install_write(struct core *core, uint64_t handle)
 {
-    const struct views *views = core->views;
+    struct views *views = core->views;
     const struct install *install = pool_get(&views->installs, handle);
-    uint32_t oldest = (uint32_t)max_u64(install->oldest, views->oldest);
-    uint32_t newest = (uint32_t)max_u64(install->newest, views->newest);
+    uint32_t oldest = (uint32_t)max_u64(install->oldest, views->oldest_coming);
+    uint32_t newest = (uint32_t)max_u64(install->newest, views->newest_coming);
+    views->oldest_coming = oldest;
+    views->newest_coming = newest;
     struct batch batch = {0};
     for (uint32_t i = 0; install->founds && i < views->partition_count; i++)
         view_save_partition(core, i, &batch);

@@ -79,7 +79,8 @@ struct gone_noting {
 };
 
 struct views {
-    uint32_t oldest, newest; /* numbers of the live layouts; 0: not in a cluster */
+    uint32_t oldest, newest;               /* numbers of the live layouts; 0: not in a cluster */
+    uint32_t oldest_coming, newest_coming; /* being written: what is written later is no older */
     struct layout *layouts[VIEW_LAYOUTS_MAX];
     uint32_t partition_count;
     struct slot *slots;
@@ -99,6 +100,4 @@ const struct layout *view_keep_layout(struct views *views, struct layout *layout
 void view_restore_gone(struct core *core, struct slice value);
 void view_mark_gone(const struct views *views, struct layout *layout);
 void view_size_partitions(struct core *core, uint32_t partitions); /* Q is known; once */
-/* A layout became live or an epoch rose: who waits may go on (view_admit.c). */
-void view_wake(struct core *core);
 #endif

@@ -182,7 +182,7 @@ static void chain(struct arena *arena, const struct record *base, const struct j
     reg->born = base->has_register ? base->reg.born : put->era;
     record->sloppy = base->sloppy;
     record->sloppy_count = base->sloppy_count;
-    register_take_over(arena, reg, base);
+    register_take_over(arena, reg, base, put->era);
     register_remember(arena, reg, &put->op, answer);
 }
 

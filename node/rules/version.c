@@ -285,14 +285,19 @@ bool record_matches(const struct record *record, const struct op_id *match, size
 
 /* ---- chains of puts ---- */
 
-void register_take_over(struct arena *arena, struct reg *reg, const struct record *base)
+void register_take_over(struct arena *arena, struct reg *reg, const struct record *base,
+                        struct era era)
 {
     if (!base->has_register || VERSION_SHALLOW)
         return;
     for (size_t i = 0; i < base->sloppy_count; i++) {
         const struct version *version = &base->sloppy[i].version;
-        if (register_has(&base->reg, &version->op))
-            covers_add(arena, &reg->version, version->covers, version->cover_count);
+        for (size_t at = 0; at < version->cover_count && register_has(&base->reg, &version->op);
+             at++) {
+            struct op_id op = {version->covers[at].session, version->covers[at].sequence};
+            covers_add_one(arena, &reg->version, &op,
+                           era); /* needed as long as that one is about */
+        }
     }
 }
 
@@ -318,6 +323,39 @@ bool record_prune(struct arena *arena, struct record *record)
             !register_has_covers(&record->reg, version))
             kept[count++] = record->sloppy[i];
     }
+    bool changed = count != record->sloppy_count;
+    record->sloppy = count ? kept : NULL;
+    record->sloppy_count = count;
+    return changed;
+}
+
+static bool held_before(const struct reg *reg, const struct op_id *op, struct era era)
+{
+    for (size_t i = 0; i < reg->version.cover_count; i++) {
+        const struct cover *cover = &reg->version.covers[i];
+        if (cover->sequence >= op->sequence && era_compare(cover->era, era) < 0 &&
+            session_compare(&cover->session, &op->session) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < reg->recent_count; i++) {
+        const struct recent *recent = &reg->recent[i];
+        if (recent->answer == TOYSTORE_OK && recent->sequence >= op->sequence &&
+            era_compare(recent->era, era) < 0 &&
+            session_compare(&recent->session, &op->session) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool record_forget(struct arena *arena, struct record *record, struct era collected)
+{
+    if (!record->has_register || record->sloppy_count == 0)
+        return false;
+    struct sloppy *kept = arena_alloc(arena, record->sloppy_count * sizeof *kept);
+    size_t count = 0;
+    for (size_t i = 0; i < record->sloppy_count; i++)
+        if (!held_before(&record->reg, &record->sloppy[i].version.op, collected))
+            kept[count++] = record->sloppy[i];
     bool changed = count != record->sloppy_count;
     record->sloppy = count ? kept : NULL;
     record->sloppy_count = count;

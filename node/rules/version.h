@@ -55,13 +55,19 @@ void covers_add(struct arena *arena, struct version *version, const struct cover
 void covers_add_one(struct arena *arena, struct version *version, const struct op_id *op,
                     struct era era);
 
-/* A register made from `base` covers, besides what its caller names, what the sloppy puts that
- * base's register hides have covered: then these may leave the disk (below). */
-void register_take_over(struct arena *arena, struct reg *reg, const struct record *base);
+/* A register made from `base` in `era` covers, besides what its caller names, what the sloppy puts
+ * that base's register hides have covered: then these may leave the disk (below). */
+void register_take_over(struct arena *arena, struct reg *reg, const struct record *base,
+                        struct era era);
 
 /* Drops sloppy puts that the register covers: only when it is settled. One whose own covers the
  * register does not hold stays: without it what it covered would return. True: something went. */
 bool record_prune(struct arena *arena, struct record *record);
+
+/* PROTOCOL 8: drops sloppy puts that the register holds by what is of an older era than the
+ * partition was collected in: all owners had let go of them, and the next put may leave that out.
+ * True: something went. */
+bool record_forget(struct arena *arena, struct record *record, struct era collected);
 
 /* The answer to an op that the chain remembers (PROTOCOL 4 judge): NULL when recent has no entry
  * of that session at or above the op. */

@@ -35,6 +35,7 @@ struct era {
 
 struct view {
     uint32_t oldest, newest, epoch; /* live layouts, and the partition's epoch */
+    struct era collected;           /* and the era in which its tombstones were collected last */
 };
 
 /* PROTOCOL: compared in this order. All zero: none. */

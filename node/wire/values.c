@@ -165,18 +165,19 @@ bool wire_get_OP(struct cursor *cursor, struct op *ret)
 
 void wire_put_VIEW(struct buf *out, struct view value)
 {
-    pack_array(out, 3);
+    pack_array(out, 4);
     pack_u64(out, value.oldest);
     pack_u64(out, value.newest);
     pack_u64(out, value.epoch);
+    wire_put_ERA(out, value.collected);
 }
 
 bool wire_get_VIEW(struct cursor *cursor, struct view *ret)
 {
     uint32_t tail;
-    return wire_array_begin(cursor, 3, &tail) && wire_get_U32(cursor, &ret->oldest) &&
+    return wire_array_begin(cursor, 4, &tail) && wire_get_U32(cursor, &ret->oldest) &&
            wire_get_U32(cursor, &ret->newest) && wire_get_U32(cursor, &ret->epoch) &&
-           wire_array_end(cursor, tail);
+           wire_get_ERA(cursor, &ret->collected) && wire_array_end(cursor, tail);
 }
 
 void wire_put_BALLOT(struct buf *out, struct ballot value)

@@ -267,7 +267,11 @@ static void likely_U32(struct prng *prng, struct arena *arena, wire_U32 *ret)
 static void likely_VIEW(struct prng *prng, struct arena *arena, wire_VIEW *ret)
 {
     (void)arena;
-    *ret = (struct view){1, 1, prng_chance(prng, 1, 8) ? (uint32_t)prng_below(prng, 4) : 0};
+    *ret = (struct view){.oldest = 1,
+                         .newest = 1,
+                         .epoch = prng_chance(prng, 1, 8) ? (uint32_t)prng_below(prng, 4) : 0};
+    if (prng_chance(prng, 1, 8))
+        ret->collected = (struct era){1, (uint32_t)prng_below(prng, 4)};
     if (prng_chance(prng, 1, 12))
         ret->newest = 2;
 }

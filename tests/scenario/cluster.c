@@ -44,6 +44,10 @@ static struct cluster {
     struct call_result *answer;
     unsigned sent[METHOD_COUNT];
     bool lost[METHOD_COUNT];
+    struct {
+        enum wire_method method;
+        unsigned from, to, ms;
+    } slow;
     struct arena arena;
     struct blob *stored;
 } cluster;
@@ -145,14 +149,18 @@ static void close_link(struct link *link, int told)
         deliver(link->node[told], EVENT_CLOSED, DELAY_US)->conn = link->conn[told];
 }
 
-/* False: it is to be lost. */
-static bool count_sent(struct slice bytes)
+/* How long it is on its way; 0: it is to be lost. */
+static unsigned delay_of(struct slice bytes, unsigned from, unsigned to)
 {
     struct frame frame;
     if (!frame_decode(bytes, &frame) || frame.type == FRAME_ANSWER || frame.method == METHOD_NONE)
-        return true;
+        return DELAY_US;
     cluster.sent[frame.method]++;
-    return !cluster.lost[frame.method];
+    if (cluster.lost[frame.method])
+        return 0;
+    bool slow = frame.method == cluster.slow.method && from == cluster.slow.from &&
+                to == cluster.slow.to && cluster.slow.ms != 0;
+    return slow ? 1000 * cluster.slow.ms : DELAY_US;
 }
 
 static void send_frame(unsigned from, const struct action *action)
@@ -167,13 +175,22 @@ static void send_frame(unsigned from, const struct action *action)
         buf_append(&bytes, head.data, head.size);
     if (body.size > 0)
         buf_append(&bytes, body.data, body.size);
-    if (!count_sent(buf_slice(&bytes))) {
+    unsigned delay_us = delay_of(buf_slice(&bytes), from, link->node[!side]);
+    if (delay_us == 0) {
         buf_free(&bytes);
         return;
     }
-    struct core_event *event = deliver(link->node[!side], EVENT_FRAME, DELAY_US);
+    struct core_event *event = deliver(link->node[!side], EVENT_FRAME, delay_us);
     event->conn = link->conn[!side];
     event->bytes = buf_take(&bytes);
+}
+
+void cluster_slow(enum wire_method method, unsigned from, unsigned to, unsigned ms)
+{
+    cluster.slow.method = method;
+    cluster.slow.from = from;
+    cluster.slow.to = to;
+    cluster.slow.ms = ms;
 }
 
 void cluster_lose(enum wire_method method, bool lost)

@@ -96,8 +96,15 @@ static bool has_sloppy(const struct record *record, const struct op_id *op)
     return false;
 }
 
-static void check_sloppy(struct sim *sim, const struct change *change)
+/* What a register holds since before its partition was collected may go, too. */
+static void check_sloppy(struct sim *sim, struct change *change, struct arena *arena)
 {
+    struct era collected = view_partition(change->node->core, change->partition)->collected;
+    struct record kept = change->is;
+    record_forget(arena, &change->was, collected);
+    if (record_forget(arena, &kept, collected) &&
+        view_owner(change->node->core, change->partition, core_id(change->node->core)))
+        say(sim, change, "keeps a sloppy put whose cover the next put leaves out");
     bool drops = change->after.record.size == 0; /* all of it: by other rules */
     for (size_t i = 0; i < change->was.sloppy_count && !change->after.settled && !drops; i++)
         if (!has_sloppy(&change->is, &change->was.sloppy[i].version.op))
@@ -149,11 +156,11 @@ static bool note_register(struct sim *sim, const struct change *change)
     return known;
 }
 
-static void check_change(struct sim *sim, const struct change *change, bool known)
+static void check_change(struct sim *sim, struct change *change, struct arena *arena, bool known)
 {
     struct era now = view_era(view_of(change->node->core, change->partition));
     check_promise(sim, change);
-    check_sloppy(sim, change);
+    check_sloppy(sim, change, arena);
     if (!known && era_compare(change->noted.held, now) == 0)
         say(sim, change, "holds, and takes a register that no owner has had");
 }
@@ -209,7 +216,7 @@ static void check_record(struct sim *sim, const struct sim_node *node,
         else if (layout)
             check_round(sim, &change);
         else if (!change.noted.mute)
-            check_change(sim, &change, known);
+            check_change(sim, &change, &arena, known);
     }
     arena_free(&arena);
 }

@@ -310,7 +310,7 @@ static void world_stop_timers(void)
 static void world_open(unsigned owners)
 {
     memset(&world, 0, sizeof world);
-    world.view = (struct view){1, 1, 0};
+    world.view = (struct view){.oldest = 1, .newest = 1};
     world.owners = owners;
     for (node_id id = 1; id <= CORES; id++) {
         struct core *core = &world.cores[id];

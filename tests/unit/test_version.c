@@ -70,7 +70,7 @@ static void put_register(struct history *h, const struct record *read, struct re
     struct version old = ret->reg.version;
     ret->reg.version = make_version(h, op.id);
     covers_add(&h->arena, &ret->reg.version, old.covers, old.cover_count);
-    register_take_over(&h->arena, &ret->reg, read);
+    register_take_over(&h->arena, &ret->reg, read, (struct era){0});
     for (size_t i = 0; i < read->sloppy_count; i++) {
         if (prng_chance(&h->prng, 1, 2))
             continue;
@@ -321,6 +321,28 @@ static void a_twin_is_hidden_by_recent(void **state)
     arena_free(&arena);
 }
 
+/* One is covered since an era before, one since the present one, one is a sibling. */
+static void what_was_covered_before_a_collection_is_forgotten(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct record record = register_of(1, 1, 5);
+    struct sloppy sloppy[] = {sloppy_of(2, 1), sloppy_of(3, 1), sloppy_of(4, 1)};
+    record.sloppy = sloppy;
+    record.sloppy_count = 3;
+    covers_add_one(&arena, &record.reg.version, &sloppy[0].version.op, (struct era){1, 1});
+    covers_add_one(&arena, &record.reg.version, &sloppy[1].version.op, (struct era){1, 2});
+    assert_false(record_forget(&arena, &record, (struct era){0, 0}));
+    assert_false(record_forget(&arena, &record, (struct era){1, 1}));
+    assert_int_equal(record.sloppy_count, 3);
+    assert_true(record_forget(&arena, &record, (struct era){1, 2}));
+    assert_int_equal(record.sloppy_count, 2);
+    assert_true(op_id_equal(&record.sloppy[0].version.op, &sloppy[1].version.op));
+    assert_false(sloppy_visible(&record, 0));
+    assert_true(sloppy_visible(&record, 1));
+    arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +355,7 @@ int main(void)
         cmocka_unit_test(a_match_names_what_is_visible),
         cmocka_unit_test(recent_remembers_answers_and_forgets_in_order),
         cmocka_unit_test(a_twin_is_hidden_by_recent),
+        cmocka_unit_test(what_was_covered_before_a_collection_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
