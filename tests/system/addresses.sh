@@ -12,7 +12,8 @@ start_at() {
         --handoff-interval 200 "$@" >>"$work/n$i.log" 2>&1 &
     pid_of[$i]=$!
 }
-id_at() { ts "$1" status --json 2>/dev/null | sed -n 's|.*"id": *"\([0-9a-f]*\)".*|\1|p' | head -n 1; }
+# The node's own id stands first; those of members that it waits for come behind.
+id_at() { ts "$1" status --json 2>/dev/null | grep -o '"id": *"[0-9a-f]*"' | head -n 1 | grep -o '[0-9a-f]\{16\}'; }
 knows() { ts "$1" members | grep -q "$2"; }
 
 start_cluster 3
