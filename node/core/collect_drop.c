@@ -112,11 +112,12 @@ static void next_page(struct core *core)
              view_partition(core, collect->drop_partition)->collected.layout,
              view_partition(core, collect->drop_partition)->collected.epoch,
              (unsigned long long)collect->collected);
+    if (!collect->to_drop[collect->drop_partition]) /* else it heard of another one meanwhile */
+        view_partition(core, collect->drop_partition)->forgets = false;
     if (collect->drop_failed)
         collect->to_drop[collect->drop_partition] = true;
     else
         grave_counted(core, collect->drop_partition, &collect->drop_kept);
-    view_partition(core, collect->drop_partition)->forgets = false;
     view_wake(core);
     collect->dropping = false; /* the next one at the next step at the latest */
     if (!collect->drop_failed)

@@ -75,8 +75,11 @@ static bool reached(const struct core *core, uint32_t partition, const struct vi
 {
     const struct views *views = core->views;
     struct view mine = view_of(core, partition);
-    bool forgets = partition < views->partition_count && views->slots[partition].now.forgets;
-    return view_at_least(&mine, theirs) && !forgets;
+    if (!view_at_least(&mine, theirs))
+        return false;
+    const struct partition *own =
+        partition < views->partition_count ? &views->slots[partition].now : NULL;
+    return own == NULL || !own->forgets || own->mute; /* mute: others may wait for what it has */
 }
 
 /* One step nearer to their view; a step that has to wait is taken again by its timer at the

@@ -292,11 +292,12 @@ void register_take_over(struct arena *arena, struct reg *reg, const struct recor
         return;
     for (size_t i = 0; i < base->sloppy_count; i++) {
         const struct version *version = &base->sloppy[i].version;
-        for (size_t at = 0; at < version->cover_count && register_has(&base->reg, &version->op);
-             at++) {
+        if (!register_has(&base->reg, &version->op))
+            continue;
+        /* In this era: they are needed as long as that one is on any disk. */
+        for (size_t at = 0; at < version->cover_count; at++) {
             struct op_id op = {version->covers[at].session, version->covers[at].sequence};
-            covers_add_one(arena, &reg->version, &op,
-                           era); /* needed as long as that one is about */
+            covers_add_one(arena, &reg->version, &op, era);
         }
     }
 }
