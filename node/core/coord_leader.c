@@ -150,7 +150,8 @@ static void lead_work(struct core *core, struct replica_work *work)
     struct view view = view_of(core, put->partition);
     if (put_is_retired(core, put)) /* a round says what becomes of it */
         return;
-    if (work->damaged || view_mute(core, put->partition) || !view_equal(&view, &put->view))
+    if (work->damaged || view_mute(core, put->partition) || !view_equal(&view, &put->view) ||
+        era_compare(view.collected, put->view.collected) != 0)
         return;
     struct record *record = arena_alloc(&work->arena, sizeof *record);
     if (put->kind == TASK_REPAIR && known_chosen(core, put, work)) {

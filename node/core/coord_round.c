@@ -17,7 +17,7 @@ static bool view_moved(const struct core *core, const struct coord_put *put)
 {
     struct view view = view_of(core, put->partition);
     return view.oldest != put->view.oldest || view.newest != put->view.newest ||
-           view.epoch != put->view.epoch;
+           view.epoch != put->view.epoch || era_compare(view.collected, put->view.collected) != 0;
 }
 
 /* Begins again under what this node knows now, or gives up where it may not take part. */

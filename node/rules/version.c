@@ -330,19 +330,14 @@ bool record_prune(struct arena *arena, struct record *record)
     return changed;
 }
 
+/* By a cover: its era is that of the put that made it. That of a recent op is the op's own, which
+ * may have been put after the collection. */
 static bool held_before(const struct reg *reg, const struct op_id *op, struct era era)
 {
     for (size_t i = 0; i < reg->version.cover_count; i++) {
         const struct cover *cover = &reg->version.covers[i];
         if (cover->sequence >= op->sequence && era_compare(cover->era, era) < 0 &&
             session_compare(&cover->session, &op->session) == 0)
-            return true;
-    }
-    for (size_t i = 0; i < reg->recent_count; i++) {
-        const struct recent *recent = &reg->recent[i];
-        if (recent->answer == TOYSTORE_OK && recent->sequence >= op->sequence &&
-            era_compare(recent->era, era) < 0 &&
-            session_compare(&recent->session, &op->session) == 0)
             return true;
     }
     return false;

@@ -64,7 +64,7 @@ void register_take_over(struct arena *arena, struct reg *reg, const struct recor
  * register does not hold stays: without it what it covered would return. True: something went. */
 bool record_prune(struct arena *arena, struct record *record);
 
-/* PROTOCOL 8: drops sloppy puts that the register holds by what is of an older era than the
+/* PROTOCOL 8: drops sloppy puts that the register covers since an older era than the
  * partition was collected in: all owners had let go of them, and the next put may leave that out.
  * True: something went. */
 bool record_forget(struct arena *arena, struct record *record, struct era collected);
