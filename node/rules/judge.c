@@ -183,7 +183,7 @@ static void chain(struct arena *arena, const struct record *base, const struct j
     record->sloppy = base->sloppy;
     record->sloppy_count = base->sloppy_count;
     register_take_over(arena, reg, base, put->era);
-    register_remember(arena, reg, &put->op, answer);
+    register_remember(arena, reg, &put->op, answer, put->era);
 }
 
 static void refuse(struct arena *arena, const struct record *base, const struct judge_put *put,

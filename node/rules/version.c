@@ -366,12 +366,15 @@ const struct recent *register_recent(const struct reg *reg, const struct op_id *
     return NULL;
 }
 
-/* What was refused has replaced nothing, and is not covered. */
-static void cover_recent(struct arena *arena, struct reg *reg, const struct recent *recent)
+/* What was refused has replaced nothing, and is not covered. The cover is of this put's era, not of
+ * the op's: a twin of the op may have stood beside the register, and been kept, when the partition
+ * was collected since. */
+static void cover_recent(struct arena *arena, struct reg *reg, const struct recent *recent,
+                         struct era era)
 {
     struct op_id op = {recent->session, recent->sequence};
     if (recent->answer == TOYSTORE_OK)
-        covers_add_one(arena, &reg->version, &op, recent->era);
+        covers_add_one(arena, &reg->version, &op, era);
 }
 
 static void remove_recent(struct reg *reg, size_t at)
@@ -381,7 +384,8 @@ static void remove_recent(struct reg *reg, size_t at)
             (reg->recent_count - at) * sizeof reg->recent[0]);
 }
 
-void register_remember(struct arena *arena, struct reg *reg, const struct op *op, uint8_t answer)
+void register_remember(struct arena *arena, struct reg *reg, const struct op *op, uint8_t answer,
+                       struct era era)
 {
     for (size_t i = 0; i < reg->recent_count; i++) {
         if (session_compare(&reg->recent[i].session, &op->id.session) != 0)
@@ -389,12 +393,12 @@ void register_remember(struct arena *arena, struct reg *reg, const struct op *op
         if (reg->recent[i].sequence >= op->id.sequence)
             return;
         if (answer != TOYSTORE_OK)
-            cover_recent(arena, reg, &reg->recent[i]);
+            cover_recent(arena, reg, &reg->recent[i], era);
         remove_recent(reg, i);
         break;
     }
     if (reg->recent_count == RECENT_MAX) {
-        cover_recent(arena, reg, &reg->recent[0]);
+        cover_recent(arena, reg, &reg->recent[0], era);
         reg->floor = max_u64(reg->floor, reg->recent[0].time_us);
         remove_recent(reg, 0);
     }

@@ -72,9 +72,10 @@ bool record_forget(struct arena *arena, struct record *record, struct era collec
 /* The answer to an op that the chain remembers (PROTOCOL 4 judge): NULL when recent has no entry
  * of that session at or above the op. */
 const struct recent *register_recent(const struct reg *reg, const struct op_id *op);
-/* recent gets (op, answer); the entry that leaves goes into covers and raises floor. Call it after
- * the new version stands in the register. */
-void register_remember(struct arena *arena, struct reg *reg, const struct op *op, uint8_t answer);
+/* recent gets (op, answer); the entry that leaves goes into covers, with the era of this put, and
+ * raises floor. Call it after the new version stands in the register. */
+void register_remember(struct arena *arena, struct reg *reg, const struct op *op, uint8_t answer,
+                       struct era era);
 
 bool record_equal(const struct record *a, const struct record *b); /* by canonical bytes */
 

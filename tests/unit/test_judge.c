@@ -55,7 +55,7 @@ static void stands(struct fixture *f, enum toystore_kind kind, const char *value
     reg->version.checksum = version_checksum(&reg->version);
     reg->born = now_era;
     struct op op = {op_of(2, 1), 1000, now_era};
-    register_remember(&f->arena, reg, &op, TOYSTORE_OK);
+    register_remember(&f->arena, reg, &op, TOYSTORE_OK, now_era);
 }
 
 static enum verdict say(struct fixture *f)
@@ -298,6 +298,44 @@ static void a_sibling_of_its_own_session_must_be_named(void **state)
     end(&f);
 }
 
+/* A sibling stood beside the register while its partition was collected; then its op, tried again,
+ * goes through. Who misses the puts after that has the sibling still, and it must not return when
+ * the op leaves recent: its cover is of this era, not of that before the collection. */
+static void what_leaves_recent_is_covered_until_the_next_collection(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct era before = {3, 0};
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    f.base.reg.born = before;
+    f.put.collected = now_era;
+    f.put.op.era = before;
+    struct op_id twin = f.put.op.id;
+    struct sloppy kept = {.version = {.op = twin, .kind = TOYSTORE_FILE}};
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    f.put.op.era = now_era;
+    for (uint8_t i = 0; i < RECENT_MAX + 1; i++) {
+        f.base = f.said.record;
+        f.put.op.id = op_of((uint8_t)(10 + i), 1);
+        f.put.op.time_us++;
+        assert_int_equal(say(&f), VERDICT_APPLY);
+    }
+    assert_null(register_recent(&f.said.record.reg, &twin));
+    f.said.record.sloppy = &kept;
+    f.said.record.sloppy_count = 1;
+    assert_false(sloppy_visible(&f.said.record, 0));
+    /* Collected once more, nobody has it, and the cover goes with the next put. */
+    f.put.collected = f.put.era = (struct era){3, 2};
+    f.said.record.sloppy_count = 0;
+    f.base = f.said.record;
+    f.put.op.id = op_of(90, 1);
+    f.put.op.time_us++;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    assert_false(version_covers(&f.said.record.reg.version, &twin));
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +350,7 @@ int main(void)
         cmocka_unit_test(touch_raises_times_and_needs_something_there),
         cmocka_unit_test(only_named_siblings_are_covered),
         cmocka_unit_test(a_sibling_of_its_own_session_must_be_named),
+        cmocka_unit_test(what_leaves_recent_is_covered_until_the_next_collection),
         cmocka_unit_test(a_sloppy_op_does_not_replace_what_came_after_it),
         cmocka_unit_test(an_op_that_a_sloppy_put_has_read_is_not_applied_again),
     };

@@ -78,7 +78,7 @@ static void put_register(struct history *h, const struct record *read, struct re
         covers_add(&h->arena, &ret->reg.version, named->covers, named->cover_count);
         covers_add_one(&h->arena, &ret->reg.version, &named->op, (struct era){1, 0});
     }
-    register_remember(&h->arena, &ret->reg, &op, TOYSTORE_OK);
+    register_remember(&h->arena, &ret->reg, &op, TOYSTORE_OK, op.era);
     ret->reg.ballot = (struct ballot){.era = {1, 0}, .counter = ++h->counter, .node = 1};
 }
 
@@ -284,7 +284,7 @@ static void recent_remembers_answers_and_forgets_in_order(void **state)
     struct reg *reg = &record.reg;
     for (uint8_t i = 0; i < RECENT_MAX + 2; i++) {
         struct op op = {.id = sloppy_of(i, 3).version.op, .time_us = 100u + i, .era = {1, 0}};
-        register_remember(&arena, reg, &op, i == 0 ? TOYSTORE_CONFLICT : TOYSTORE_OK);
+        register_remember(&arena, reg, &op, i == 0 ? TOYSTORE_CONFLICT : TOYSTORE_OK, op.era);
     }
     struct op_id refused = sloppy_of(0, 3).version.op, left = sloppy_of(1, 3).version.op;
     struct op_id kept = sloppy_of(5, 3).version.op, next = sloppy_of(5, 4).version.op;
@@ -296,7 +296,7 @@ static void recent_remembers_answers_and_forgets_in_order(void **state)
     assert_int_equal(register_recent(reg, &kept)->answer, TOYSTORE_OK);
     assert_null(register_recent(reg, &next));
     struct op op = {.id = next, .time_us = 200, .era = {1, 0}};
-    register_remember(&arena, reg, &op, TOYSTORE_CONFLICT);
+    register_remember(&arena, reg, &op, TOYSTORE_CONFLICT, op.era);
     assert_int_equal(register_recent(reg, &kept)->answer, TOYSTORE_CONFLICT);
     assert_true(register_has(reg, &kept));
     assert_false(register_has(reg, &next));
@@ -314,7 +314,7 @@ static void a_twin_is_hidden_by_recent(void **state)
     record.sloppy = &twin;
     record.sloppy_count = 1;
     assert_true(sloppy_visible(&record, 0));
-    register_remember(&arena, &record.reg, &op, TOYSTORE_OK);
+    register_remember(&arena, &record.reg, &op, TOYSTORE_OK, op.era);
     assert_false(sloppy_visible(&record, 0));
     assert_true(record_prune(&arena, &record));
     assert_int_equal(record.sloppy_count, 0);
