@@ -162,7 +162,8 @@ static bool sync_holds(struct slice bytes, const struct op_id *op)
 static void sync_record(struct core *core, const struct core_event *event, struct resume resume)
 {
     struct replica_request *request = pool_get(&core->replica->requests, resume.handle);
-    bool here = event->status == 0 && sync_holds(blob_slice(event->bytes), &request->op);
+    bool here = event->status == 0 &&
+                (sync_holds(blob_slice(event->bytes), &request->op) || BROKEN(core, sync_unread));
     if (here)
         sync_next_key(core, request);
     else

@@ -218,8 +218,9 @@ static void answered(struct core *core, uint64_t handle, uint64_t index,
         reply.status = TOYSTORE_INVALID;
     if (reply.status == TOYSTORE_STALE && !file->failed) /* the next pass knows */
         view_adopt(core, file->partition, &reply.view, answer->from, REPLICA_TIMEOUT_MS, NULL, 0);
-    if (reply.status != TOYSTORE_OK ||
-        !fits(core, file, file->members[(uint32_t)index], reply.record))
+    bool unheard = reply.status != TOYSTORE_OK;
+    if (unheard ? !BROKEN(core, sweep_unasked)
+                : !fits(core, file, file->members[(uint32_t)index], reply.record))
         file->failed = true;
     if (--file->open > 0)
         return;

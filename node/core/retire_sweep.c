@@ -378,7 +378,7 @@ static bool sees_all(const struct core *core)
     for (size_t i = 0; i < count; i++)
         reached = reached && (members[i] == core->id || rpc_reachable(core, members[i]));
     free(members);
-    if (!reached)
+    if (!reached && !BROKEN(core, sweep_unasked))
         return false;
     for (uint32_t i = 0; i < view_partition_count(core); i++)
         if (view_owner(core, i, core->id) && (view_mute(core, i) || !view_holds(core, i)))

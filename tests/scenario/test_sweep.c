@@ -155,33 +155,76 @@ static void a_silent_member_blocks_it(void **state)
     cluster_stop();
 }
 
-/* And so it was: the record that names it had been accepted by the owner that was away. */
-static void what_an_absent_owner_has_accepted_counts(void **state)
+/* Owners do not find out what the others have. */
+static void lose_mending(bool lost)
 {
-    unsigned owners[CLUSTER_MAX];
+    cluster_lose(METHOD_TRANSFER, lost);
+    cluster_lose(METHOD_COMPARE, lost);
+    cluster_lose(METHOD_FETCH, lost);
+    cluster_lose(METHOD_TREE, lost);
+    cluster_lose(METHOD_PREPARE, lost);
+    cluster_lose(METHOD_HINT_PUT, lost);
+}
+
+/* And so it was: the record that names it had been accepted by the owner that was away, since
+ * before it could note the retirement, or after. */
+static bool what_an_absent_owner_has_accepted_is_there(bool noted)
+{
+    unsigned owners[CLUSTER_MAX], sweepers[CLUSTER_MAX];
     struct buf bytes = {0};
     char key[100];
-    (void)state;
     start(3);
-    struct part chunk = store_chunk(client, &file), other = store_chunk(client, &file);
-    struct toystore_request put = record_put(&bytes, key, &chunk.op, NULL);
-    cluster_owners(key, owners);
+    struct part other = store_chunk(client, &file), chunk;
+    struct toystore_request put;
+    do { /* until one of the others would sweep it */
+        chunk = store_chunk(client, &file);
+        buf_free(&bytes);
+        bytes = (struct buf){0};
+        put = record_put(&bytes, key, &chunk.op, NULL);
+        cluster_owners(key, owners);
+        cluster_owners(chunk.key, sweepers);
+    } while (sweepers[0] == owners[0]);
     cluster_lose(METHOD_PUT, true);
+    lose_mending(true);
     cluster_ask(client, &put);
-    cluster_run_ms(50);
-    cluster_kill(owners[0]);
+    cluster_run_ms(noted ? 6000 : 50);
     cluster_kill(client);
+    if (noted) {
+        cluster_lose(METHOD_PUT, false);
+        cluster_run_ms(RETIRED_MS);
+        assert_int_equal(retire_complete(cluster_core(owners[0])), 1);
+    }
+    cluster_kill(owners[0]);
     cluster_lose(METHOD_PUT, false);
+    lose_mending(false);
     cluster_run_ms(RETIRED_MS + SWEPT_MS);
     cluster_restart(owners[0]);
     cluster_run_ms(SWEPT_MS + 8000);
     struct toystore_request get = {.type = TOYSTORE_GET, .key = bytes_text(key)};
     assert_int_equal(cluster_call(owners[1], &get)->status, TOYSTORE_OK);
-    assert_true(is_there(&chunk));
+    bool there = is_there(&chunk);
     assert_false(is_there(&other));
     buf_free(&bytes);
     cluster_stop();
+    return there;
 }
+
+static void what_an_absent_owner_has_accepted_counts(void **state)
+{
+    (void)state;
+    assert_true(what_an_absent_owner_has_accepted_is_there(false));
+    assert_true(what_an_absent_owner_has_accepted_is_there(true));
+}
+
+#ifdef TOYSTORE_BREAKABLE
+static void a_sweep_that_asks_only_who_answers_loses_it(void **state)
+{
+    (void)state;
+    cluster_break(1ull << BROKEN_sweep_unasked);
+    assert_false(what_an_absent_owner_has_accepted_is_there(true));
+    cluster_break(0);
+}
+#endif
 
 /* The client wakes up before the sweep, under another session: what it stores anew stays. What it
  * has of the old one goes once it has ended: it may have that open. */
@@ -287,6 +330,9 @@ int main(void)
         cmocka_unit_test(what_no_version_names_goes),
         cmocka_unit_test(a_silent_member_blocks_it),
         cmocka_unit_test(what_an_absent_owner_has_accepted_counts),
+#ifdef TOYSTORE_BREAKABLE
+        cmocka_unit_test(a_sweep_that_asks_only_who_answers_loses_it),
+#endif
         cmocka_unit_test(who_wakes_up_in_time_loses_nothing),
         cmocka_unit_test(what_the_living_have_removed_stays),
         cmocka_unit_test(it_is_remembered),
