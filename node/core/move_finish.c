@@ -12,7 +12,7 @@ static bool enough_hold(struct core *core, const struct layout *layout, uint32_t
     for (size_t i = 0; i < n; i++) {
         bool gone = view_is_gone(core, owners[i]);
         left += !gone;
-        count += !gone && move_peer_holds(core, owners[i], partition);
+        count += (!gone || BROKEN(core, gone_holds)) && move_peer_holds(core, owners[i], partition);
     }
     struct electorate electorate;
     electorate_init(&electorate, layout, layout, partition, 0, 0);

@@ -59,6 +59,13 @@ void cluster_break(uint64_t broken)
     broken_rules = broken;
 }
 
+static unsigned copies;
+
+void cluster_copies(unsigned n)
+{
+    copies = n;
+}
+
 static int64_t wall_us(unsigned node)
 {
     return (int64_t)cluster.now_us + 1000000000000 + cluster.nodes[node].clock_us;
@@ -379,9 +386,9 @@ static void boot(unsigned node)
     struct test_node *own = &cluster.nodes[node];
     struct core_config config = {.storing = !own->client,
                                  .weight = own->weight ? own->weight : 100,
-                                 .replicas = 3,
-                                 .write_quorum = 2,
-                                 .read_quorum = 2,
+                                 .replicas = copies ? copies : 3,
+                                 .write_quorum = copies ? copies : 2,
+                                 .read_quorum = copies ? copies : 2,
                                  .partitions = 16,
                                  .handoff_interval_ms = 100,
                                  .probe_interval_ms = 100,
@@ -644,25 +651,33 @@ void cluster_start(unsigned count)
     cluster_run_ms(1000); /* leaders */
 }
 
-static unsigned join(bool client)
+static unsigned begin(bool client)
 {
     unsigned node = cluster.count++;
     assert_true(node < CLUSTER_MAX);
     cluster.nodes[node].client = client;
     open_store(node);
     boot(node);
-    run_until_at_rest();
     return node;
+}
+
+unsigned cluster_begin(void)
+{
+    return begin(false);
 }
 
 unsigned cluster_join(void)
 {
-    return join(false);
+    unsigned node = begin(false);
+    run_until_at_rest();
+    return node;
 }
 
 unsigned cluster_join_client(void)
 {
-    return join(true);
+    unsigned node = begin(true);
+    run_until_at_rest();
+    return node;
 }
 
 void cluster_end(unsigned node)

@@ -21,8 +21,12 @@ void cluster_stop(void);
 /* Nodes that start from now on leave out these rules: bits of tests/sim/broken.def. Only a core
  * that was built to be broken heeds them. */
 void cluster_break(uint64_t broken);
+/* N, and all of them as W and R, for clusters that are started from now on; 0: three, two, two. */
+void cluster_copies(unsigned n);
 /* One more storing node; runs until its layout alone is live. Returns its number. */
 unsigned cluster_join(void);
+/* One that is only started: it joins as time goes on. */
+unsigned cluster_begin(void);
 /* A member that stores nothing, as a mount is. */
 unsigned cluster_join_client(void);
 /* Asks a node to end well, and runs until its process has. */
