@@ -6,6 +6,7 @@
  *     --flavour NAME       every plan is about this (sim.h)
  *     --break NAME         a broken core (broken.def); with --caught a failure is success
  *     --jobs J             processes
+ *     --hash               the hash of each trace: a change that must change nothing leaves them
  *     --long               if TOYSTORE_SIM_MINUTES is set: for so long, whatever else was said */
 #include <getopt.h>
 #include <signal.h>
@@ -41,7 +42,7 @@ struct options {
     size_t list_count;
     unsigned jobs, minutes;
     uint64_t broken;
-    bool trace, caught, sloppy;
+    bool trace, hash, caught, sloppy;
 };
 
 /* Shared by the processes. */
@@ -126,6 +127,9 @@ static void work(const struct options *options, struct board *board, struct work
         worker->running = true;
         if (!run_task(options, &task, &sim))
             report(board, task.seed, sim.reason);
+        if (options->hash)
+            printf("seed %llu %s %016llx\n", (unsigned long long)task.seed,
+                   flavour_names[task.flavour], (unsigned long long)sim.trace_hash);
         worker->running = false;
         worker->runs++;
         worker->events += sim.events;
@@ -292,6 +296,9 @@ static bool read_option(struct options *options, int option, const char *value)
     case 't':
         options->trace = true;
         return true;
+    case 'H':
+        options->hash = true;
+        return true;
     case 'b':
         return read_broken(options, value);
     case 'm':
@@ -323,13 +330,19 @@ static bool read_option(struct options *options, int option, const char *value)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"seeds", required_argument, NULL, 'S'},   {"seed", required_argument, NULL, 's'},
-        {"trace", no_argument, NULL, 't'},         {"break", required_argument, NULL, 'b'},
-        {"minutes", required_argument, NULL, 'm'}, {"jobs", required_argument, NULL, 'j'},
-        {"list", required_argument, NULL, 'l'},    {"caught", no_argument, NULL, 'c'},
-        {"sloppy", no_argument, NULL, 'p'},        {"long", no_argument, NULL, 'L'},
-        {"flavour", required_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"seeds", required_argument, NULL, 'S'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"hash", no_argument, NULL, 'H'},
+                                          {"break", required_argument, NULL, 'b'},
+                                          {"minutes", required_argument, NULL, 'm'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"list", required_argument, NULL, 'l'},
+                                          {"caught", no_argument, NULL, 'c'},
+                                          {"sloppy", no_argument, NULL, 'p'},
+                                          {"long", no_argument, NULL, 'L'},
+                                          {"flavour", required_argument, NULL, 'f'},
+                                          {NULL, 0, NULL, 0}};
     static struct options options = {.first = 1, .last = UINT32_MAX, .flavour = FLAVOUR_DRAWN};
     int option;
     options.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
@@ -337,7 +350,7 @@ int main(int argc, char **argv)
         if (!read_option(&options, option, optarg)) {
             fprintf(stderr, "usage: sim --seeds A-B | --seed S [--trace] | --list FILE "
                             "[--flavour NAME] [--minutes M] [--jobs J] [--sloppy] [--long] "
-                            "[--break NAME [--caught]]\n");
+                            "[--hash] [--break NAME [--caught]]\n");
             return 2;
         }
     return options.trace ? run_traced(&options) : run_all(&options);
