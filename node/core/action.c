@@ -141,3 +141,11 @@ void core_stop(struct core *core, int status, const char *format, ...)
     action->text = text_format(format, args);
     va_end(args);
 }
+
+void core_set_ready(struct core *core)
+{
+    if (core->ready || core->stopping)
+        return;
+    core->ready = true;
+    core_act(core, ACTION_READY);
+}

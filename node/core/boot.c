@@ -5,76 +5,26 @@
  * scan TOKENS into the hash trees; note the new start (nonce, not clean), fsynced, BEFORE anything
  * is answered; then start the modules. A node that stores nothing begins with the last step. */
 #include "core/core_priv.h"
+#include "core/identity.h"
 
 #include <stdlib.h>
 
 #include "wire/cursor.h"
 #include "wire/pack.h"
 
-enum { IDENTITY_FORMAT = 1, SCAN_PAIRS = 4096 };
+enum { SCAN_PAIRS = 4096 };
 
-#define META_IDENTITY "identity"
-#define META_BOOT     "boot"
-#define META_MEMBERS  "members"
-#define META_RESET    "begin-empty" /* sorts first: what follows is not restored then */
+#define META_BOOT    "boot"
+#define META_MEMBERS "members"
 
 struct boot {
     bool found_identity, found_boot;
     bool clean, reset;
-    enum toystore_space wiping; /* the space that is being emptied, see boot_reset */
+    enum toystore_space wiping; /* the space that is being emptied, see identity_reset */
     char boot_id[sizeof((struct core_config *)0)->boot_id];
 };
 
-/* ---- the two pairs of this file ---- */
-
-static bool identity_decode(struct core *core, struct slice value)
-{
-    struct cursor cursor = cursor_of(value);
-    uint32_t count, nonce_count;
-    uint64_t format, id, incarnation;
-    struct slice cluster;
-    if (!cursor_array(&cursor, &count) || count < 5 || !cursor_u64(&cursor, &format) ||
-        format != IDENTITY_FORMAT || !cursor_u64(&cursor, &id) || id == 0 ||
-        !cursor_u64(&cursor, &incarnation) || !cursor_bytes(&cursor, &cluster) ||
-        cluster.size != CLUSTER_ID_SIZE || !cursor_array(&cursor, &nonce_count) ||
-        nonce_count > NONCES_MAX)
-        return false;
-    core->nonces = base_realloc(core->nonces, (nonce_count + 1) * sizeof *core->nonces);
-    for (core->nonce_count = 0; core->nonce_count < nonce_count; core->nonce_count++)
-        if (!cursor_u64(&cursor, &core->nonces[core->nonce_count]))
-            return false;
-    core->id = id;
-    core->self.incarnation = incarnation;
-    memcpy(core->self.cluster, cluster.data, CLUSTER_ID_SIZE);
-    return true;
-}
-
-static void put_identity(const struct core *core, struct batch *batch)
-{
-    struct buf out = {0};
-    pack_array(&out, 5);
-    pack_u64(&out, IDENTITY_FORMAT);
-    pack_u64(&out, core->id);
-    pack_u64(&out, core->self.incarnation);
-    pack_bytes(&out, slice_of(core->self.cluster, CLUSTER_ID_SIZE));
-    pack_array(&out, (uint32_t)core->nonce_count);
-    for (size_t i = 0; i < core->nonce_count; i++)
-        pack_u64(&out, core->nonces[i]);
-    batch_put_blob(batch, TOYSTORE_META, slice_str(META_IDENTITY), buf_take(&out));
-}
-
-/* Every start appends one, so that copies of a directory can be told from each other. */
-static void add_nonce(struct core *core)
-{
-    core->nonces = base_realloc(core->nonces, (core->nonce_count + 1) * sizeof *core->nonces);
-    if (core->nonce_count == NONCES_MAX)
-        core->nonce_count--;
-    memmove(core->nonces + 1, core->nonces, core->nonce_count * sizeof *core->nonces);
-    core->nonces[0] = prng_next(&core->prng);
-    core->nonce_count++;
-    core->self.nonces[0] = core->nonces[0];
-    core->self.nonces[1] = core->nonce_count > 1 ? core->nonces[1] : 0;
-}
+/* ---- the mark ---- */
 
 static bool mark_decode(struct boot *boot, struct slice value)
 {
@@ -95,13 +45,6 @@ static void put_mark(const struct core *core, struct batch *batch, bool clean)
     pack_bool(&out, clean);
     pack_bytes(&out, slice_str(core->config.boot_id));
     batch_put_blob(batch, TOYSTORE_META, slice_str(META_BOOT), buf_take(&out));
-}
-
-void boot_save_identity(struct core *core)
-{
-    struct batch batch = {0};
-    put_identity(core, &batch);
-    disk_commit(core, &batch, false, (struct resume){0});
 }
 
 static void on_clean(struct core *core, const struct core_event *event, struct resume resume)
@@ -208,9 +151,9 @@ static void note_start(struct core *core)
         while (core->id == 0);
     }
     core->self.incarnation++;
-    add_nonce(core);
+    identity_new_start(core);
     struct batch batch = {0};
-    put_identity(core, &batch);
+    identity_put(core, &batch);
     put_mark(core, &batch, false);
     if (boot->reset)
         batch_remove(&batch, TOYSTORE_META, slice_str(META_RESET));
@@ -316,24 +259,6 @@ static void wipe(struct core *core)
     note_start(core);
 }
 
-static void on_reset(struct core *core, const struct core_event *event, struct resume resume)
-{
-    (void)event;
-    (void)resume;
-    core_stop(core, -ESTALE,
-              "this data directory is a copy, or came out of a backup, and its node went on "
-              "elsewhere: start again, and it begins empty, as a new member");
-}
-
-void boot_reset(struct core *core, const char *why)
-{
-    core_log(core, LOG_ERROR, "%s", why);
-    struct batch batch = {0};
-    batch_put(&batch, TOYSTORE_META, slice_str(META_RESET), slice_str("1"));
-    disk_commit(core, &batch, true, resume_to(on_reset, 0, 0));
-    core->clean_marked = true; /* nothing more is to be written here */
-}
-
 /* ---- step 1: the node's own state, each pair to its module ---- */
 
 static bool has_prefix(struct slice key, const char *prefix)
@@ -348,13 +273,15 @@ static bool restore_pair(struct core *core, struct slice key, struct slice value
     if (slice_equal(key, slice_str(META_RESET)))
         return boot->reset = true;
     if (slice_equal(key, slice_str(META_IDENTITY)))
-        return boot->found_identity = identity_decode(core, value);
+        return boot->found_identity = identity_restore(core, value);
     if (slice_equal(key, slice_str(META_BOOT)))
         return boot->found_boot = mark_decode(boot, value);
     if (slice_equal(key, slice_str(META_MEMBERS)))
         swim_restore(core, value);
     else if (boot->reset)
         return true;
+    else if (slice_equal(key, slice_str(META_GONE)))
+        gone_restore(core, value);
     else if (has_prefix(key, "layout") || has_prefix(key, "partition/"))
         views_restore(core, key, value);
     else if (slice_equal(key, slice_str("changes")))

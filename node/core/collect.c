@@ -139,9 +139,9 @@ void collect_start(struct core *core)
 void collect_asked(struct core *core)
 {
     struct blob *params = NULL;
-    for (size_t i = 0; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
-        if (!member->storing || (i != 0 && !swim_alive(core, member->id)))
+    for (size_t i = 0; i < members_count(core); i++) {
+        const struct member *member = members_at(core, i);
+        if (!member->storing || (i != 0 && !members_alive(core, member->id)))
             continue;
         if (!params)
             params = RPC_PARAMS(collect_request, {.stage = COLLECT_ASKED});
@@ -175,13 +175,13 @@ void collect_report(struct core *core, struct json *json)
     json_open(json, "tombstones_wait_for", '[');
     for (size_t i = 0; newest && waiting != 0 && i < newest->member_count; i++) {
         const struct layout_member *one = &newest->members[i];
-        const struct member *member = swim_find(core, one->id);
+        const struct member *member = members_find(core, one->id);
         if (!one->gone && blocks(core, one->id))
             json_text(json, NULL, member ? member->name : "a member that was never seen");
     }
     for (unsigned i = 0; waiting != 0 && i < core->collect->blocker_count; i++) {
-        const struct member *member = swim_find(core, core->collect->blockers[i]);
-        if (member && newest && !layout_find(newest, member->id) && !view_is_gone(core, member->id))
+        const struct member *member = members_find(core, core->collect->blockers[i]);
+        if (member && newest && !layout_find(newest, member->id) && !gone_is(core, member->id))
             json_text(json, NULL, member->name);
     }
     json_close(json, ']');

@@ -9,16 +9,20 @@
 /* Timers that one step may fire: what is due beyond them waits for the driver's next tick. */
 enum { TIMERS_PER_STEP_MAX = 256, SLEPT_US = 50000, HEAR_US = 5000 };
 
+static const struct core_hooks hooks;
+
 struct core *core_new(const struct core_config *config)
 {
     struct core *core = base_alloc(sizeof *core);
     core->config = *config;
+    core->hooks = &hooks;
 #ifdef TOYSTORE_BREAKABLE
     version_shallow = BROKEN(core, covers_shallow);
 #endif
     prng_seed(&core->prng, config->random_seed);
     list_init(&core->disk_answers);
     prng_bytes(&core->prng, core->session.bytes, SESSION_SIZE);
+    core->members = members_new();
     core->rpc = rpc_new(core);
     core->views = views_new(core);
     core->swim = swim_new(core);
@@ -55,6 +59,7 @@ void core_free(struct core *core)
     swim_free(core->swim);
     views_free(core->views);
     rpc_free(core->rpc);
+    members_free(core->members);
     disk_free(core);
     heap_free(&core->timers);
     free(core->nonces);
@@ -308,7 +313,7 @@ static handler *const handlers[METHOD_COUNT] = {
     [METHOD_ROUND] = entropy_round_handle,
 };
 
-void core_dispatch(struct core *core, const struct rpc_request *request)
+static void dispatch(struct core *core, const struct rpc_request *request)
 {
     handler *serve = request->method < METHOD_COUNT ? handlers[request->method] : NULL;
     if (needs_store(request->method) && !core->config.storing)
@@ -319,9 +324,18 @@ void core_dispatch(struct core *core, const struct rpc_request *request)
         serve(core, request);
 }
 
-/* ---- gossip's news ---- */
+void core_members(const struct core *core,
+                  void (*each)(void *arg, const struct toystore_member *member), void *arg)
+{
+    for (size_t i = 0; i < members_count(core); i++) {
+        struct toystore_member member = member_public(members_at(core, i));
+        each(arg, &member);
+    }
+}
 
-void core_on_member(struct core *core, enum toystore_event_type type, const struct member *member)
+/* ---- what a room tells those above it ---- */
+
+static void on_member(struct core *core, enum toystore_event_type type, const struct member *member)
 {
     struct action *action = core_act(core, ACTION_MEMBER);
     action->member_event = type;
@@ -346,24 +360,35 @@ void core_on_member(struct core *core, enum toystore_event_type type, const stru
     }
 }
 
-void core_members(const struct core *core,
-                  void (*each)(void *arg, const struct toystore_member *member), void *arg)
+static void on_session_over(struct core *core, const struct session *session, const char *name)
 {
-    for (size_t i = 0; i < swim_count(core); i++) {
-        struct toystore_member member = member_public(swim_at(core, i));
-        each(arg, &member);
-    }
+    retire_due(core, session, name);
 }
+
+static void on_view_changed(struct core *core)
+{
+    swim_view_changed(core);
+    lead_view_changed(core);
+    move_view_changed(core);
+    hints_view_changed(core);
+    entropy_view_changed(core);
+}
+
+static const struct core_hooks hooks = {
+    .request = dispatch,
+    .member = on_member,
+    .session_over = on_session_over,
+    .gone = view_on_gone,
+    .gone_noted = swim_on_gone,
+    .fewer = view_on_fewer,
+    .self_changed = swim_update_self,
+    .partitions = trees_size,
+    .view_changed = on_view_changed,
+    .collected = collect_heard,
+    .damaged = move_on_damage,
+};
 
 /* ---- small answers ---- */
-
-void core_set_ready(struct core *core)
-{
-    if (core->ready || core->stopping)
-        return;
-    core->ready = true;
-    core_act(core, ACTION_READY);
-}
 
 bool core_ready(const struct core *core)
 {
@@ -378,25 +403,4 @@ node_id core_id(const struct core *core)
 struct session core_session(const struct core *core)
 {
     return core->session;
-}
-
-struct op_id core_op_new(struct core *core)
-{
-    if (BROKEN(core, op_reused) && core->sequence > 1 && prng_chance(&core->prng, 1, 20))
-        core->sequence -= 2;
-    return (struct op_id){core->session, ++core->sequence};
-}
-
-uint64_t core_hybrid_us(struct core *core)
-{
-    uint64_t wall = core->wall_us > 0 ? (uint64_t)core->wall_us : 0;
-    core->hybrid_us = max_u64(wall, core->hybrid_us + 1);
-    return core->hybrid_us;
-}
-
-/* Who has heard of a time far ahead does not follow it there: one broken clock would spoil all. */
-void core_hybrid_told(struct core *core, uint64_t time_us)
-{
-    uint64_t wall = core->wall_us > 0 ? (uint64_t)core->wall_us : 0;
-    core->hybrid_us = max_u64(core->hybrid_us, min_u64(time_us, wall + HYBRID_AHEAD_US_MAX));
 }

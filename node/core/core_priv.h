@@ -14,6 +14,7 @@
 #include "core/hint.h"
 #include "core/lead.h"
 #include "core/limits.h"
+#include "core/members.h"
 #include "core/move.h"
 #include "core/replica.h"
 #include "core/report.h"
@@ -25,7 +26,32 @@
 #include "rules/version.h"
 #include "core/view.h"
 
+/* What a room tells those above it, which it does not know: core.c says who hears it. */
+struct core_hooks {
+    /* A member's request, new or parked: to the handler of its method. */
+    void (*request)(struct core *core, const struct rpc_request *request);
+    /* Gossip says something new of a member. */
+    void (*member)(struct core *core, enum toystore_event_type type, const struct member *member);
+    /* A process has ended: nobody goes on under its session. `name`: of its member. */
+    void (*session_over)(struct core *core, const struct session *session, const char *name);
+    /* A member will never come back: nobody waits for it; that is being noted; some were. */
+    void (*gone)(struct core *core, node_id id);
+    void (*gone_noted)(struct core *core, node_id id);
+    void (*fewer)(struct core *core);
+    /* core->self has changed: it is told. */
+    void (*self_changed)(struct core *core);
+    /* Q is known. */
+    void (*partitions)(struct core *core, uint32_t count);
+    /* See view_changed. */
+    void (*view_changed)(struct core *core);
+    /* Tombstones of the partition that are older than this era were collected. */
+    void (*collected)(struct core *core, uint32_t partition, struct era era);
+    /* The stored copy of the key was found damaged. */
+    void (*damaged)(struct core *core, struct slice key);
+};
+
 struct core {
+    const struct core_hooks *hooks;
     struct core_config config;
     uint64_t now_us;
     int64_t wall_us;
@@ -54,6 +80,7 @@ struct core {
     struct list disk_answers; /* see disk.c */
     struct boot *boot;        /* while the disk is read at the start, then NULL */
 
+    struct members *members;
     struct rpc *rpc;
     struct swim *swim;
     struct views *views;
@@ -89,17 +116,9 @@ __attribute__((format(printf, 3, 4))) void core_log(struct core *core, int level
 __attribute__((format(printf, 3, 4))) void core_stop(struct core *core, int status,
                                                      const char *format, ...);
 
-/* A member's request, new or parked: to the handler of its method. */
-void core_dispatch(struct core *core, const struct rpc_request *request);
-
 /* boot.c: reads the disk, settles who this node is, then starts everything. */
 void boot_begin(struct core *core);
 void boot_free(struct core *core);
-/* "identity" of TOYSTORE_META again, after the incarnation or the cluster changed. */
-void boot_save_identity(struct core *core);
-/* This directory is a copy, or came out of a backup, and its node lives elsewhere or went on
- * (PROTOCOL 7): the node stops; started again it begins empty, under a new id. */
-void boot_reset(struct core *core, const char *why);
 /* EVENT_LEAVE's last act: the directory is clean, then ACTION_STOP. */
 void boot_mark_clean(struct core *core);
 

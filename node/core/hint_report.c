@@ -9,7 +9,7 @@ void hints_report(const struct core *core, struct json *json)
     json_open(json, "hints_for", '[');
     for (size_t i = 0; i < core->hints->owner_count; i++) {
         const struct hint_owner *owner = core->hints->owners[i];
-        const struct member *member = swim_find(core, owner->id);
+        const struct member *member = members_find(core, owner->id);
         if (owner->keys.count == 0)
             continue;
         json_open(json, NULL, '{');

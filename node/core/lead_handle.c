@@ -39,7 +39,7 @@ static void epochs_noted(struct core *core, const struct core_event *event, stru
     (void)event;
     blob_ref(request.frame);
     unpark(core, resume.handle);
-    core_dispatch(core, &request);
+    core->hooks->request(core, &request);
     blob_unref(&request.frame);
 }
 

@@ -4,7 +4,7 @@
 #define TOYSTORE_CORE_MOVE_H
 
 #include "core/rpc.h"
-#include "core/swim.h"
+#include "core/member.h"
 #include "rules/version.h"
 
 /* What a member wants of the next layout, told with what it holds. It counts for the layout after

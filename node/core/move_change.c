@@ -2,7 +2,7 @@
  * Whatever can be refused is refused here, with what to do instead; then the wish is written,
  * fsynced, and answered: from there on it is carried out by whoever is alive (move_wish.c), and
  * Report says how far it is.
- * Enters from core_dispatch; leaves to move_save_changes or view_note_gone. */
+ * Enters from core_dispatch; leaves to move_save_changes or gone_note. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,8 +68,8 @@ static bool find_member(const struct core *core, const char *word, node_id *ret,
 {
     unsigned found = 0;
     node_id id = 0;
-    for (size_t i = 0; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
+    for (size_t i = 0; i < members_count(core); i++) {
+        const struct member *member = members_at(core, i);
         /* Of several with one name those that own something are meant. */
         if (!called(member, word) || (found > 0 && !in_a_live_layout(core, member->id)))
             continue;
@@ -128,7 +128,7 @@ static void count_short(const struct core *core, node_id leaver, bool forced, ui
                 node_id id = all.members[i];
                 if ((all.layouts[at].mask >> i & 1) == 0)
                     continue;
-                gone += view_is_gone(core, id) || (forced && id == leaver);
+                gone += gone_is(core, id) || (forced && id == leaver);
                 away += !rpc_reachable(core, id);
             }
             unsigned w = (unsigned)min_u64(layout->w, n), acks = w > n / 2 ? w : n / 2 + 1;
@@ -181,14 +181,14 @@ static bool may_leave(struct core *core, struct refusal *refusal, char message[1
 static bool may_remove(const struct core *core, const struct core_change *in, node_id id,
                        struct refusal *refusal, char message[120])
 {
-    const struct member *member = swim_find(core, id);
+    const struct member *member = members_find(core, id);
     if (member && !member->storing)
         return refuse(refusal, TOYSTORE_INVALID,
                       "that member stores nothing and owns nothing: it leaves when it ends");
     if (in->force && rpc_reachable(core, id))
         return refuse(refusal, TOYSTORE_CONFLICT,
                       "that member answers: stop it first, or remove it without --force");
-    if (in->force && view_is_gone(core, id)) {
+    if (in->force && gone_is(core, id)) {
         snprintf(message, 120, "it is gone already");
         return true;
     }
@@ -249,7 +249,7 @@ static bool carry_out(struct core *core, const struct change_parked *parked, str
 {
     struct move *move = core->move;
     if (parked->forced)
-        return view_note_gone(core, &parked->node, 1, resume);
+        return gone_note(core, &parked->node, 1, resume);
     if (parked->node == core->id)
         move->place = move->place == PLACE_IN ? PLACE_LEAVING : move->place;
     else if (!add_removal(move, parked->node))
@@ -268,7 +268,7 @@ static bool may_forward(const struct core *core, const struct core_change *in,
     (void)in;
     for (size_t i = 0; newest && i < newest->member_count; i++) {
         node_id id = newest->members[i].id;
-        if (id == parked->node || !rpc_reachable(core, id) || !swim_alive(core, id))
+        if (id == parked->node || !rpc_reachable(core, id) || !members_alive(core, id))
             continue;
         parked->through = id;
         return true;

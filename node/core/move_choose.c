@@ -25,7 +25,7 @@ static bool newcomer(const struct core *core, const struct member *member)
 {
     struct wish room;
     return member->storing && member->state == TOYSTORE_ALIVE && same_cluster(core, member) &&
-           !layout_find(view_newest(core), member->id) && !view_is_gone(core, member->id) &&
+           !layout_find(view_newest(core), member->id) && !gone_is(core, member->id) &&
            move_wish_to_be(core, member->id, &room);
 }
 
@@ -114,8 +114,8 @@ static size_t next_members(const struct core *core, struct layout_member *ret)
     for (size_t i = 0; i < now->member_count; i++)
         if (!move_unwanted(core, now->members[i].id))
             ret[count++] = wanted(core, now->members[i]);
-    for (size_t i = 0; i < swim_count(core) && count < MEMBERS_MAX; i++) {
-        const struct member *member = swim_at(core, i);
+    for (size_t i = 0; i < members_count(core) && count < MEMBERS_MAX; i++) {
+        const struct member *member = members_at(core, i);
         if (newcomer(core, member) && !move_unwanted(core, member->id))
             ret[count++] = wanted(core, (struct layout_member){.id = member->id});
     }
@@ -129,7 +129,7 @@ static struct layout *next_layout(const struct core *core)
 {
     const struct layout *now = view_newest(core);
     struct layout_member *members =
-        base_alloc((now->member_count + swim_count(core)) * sizeof *members);
+        base_alloc((now->member_count + members_count(core)) * sizeof *members);
     size_t count = next_members(core, members);
     struct layout *next = layout_new(now->number + 1, now->cluster, now->partitions, now->n, now->w,
                                      now->r, members, count);
@@ -169,7 +169,7 @@ static bool change_wanted(const struct core *core)
 {
     const struct layout *now = view_newest(core);
     struct layout_member *members =
-        base_alloc((now->member_count + swim_count(core)) * sizeof *members);
+        base_alloc((now->member_count + members_count(core)) * sizeof *members);
     size_t count = next_members(core, members);
     bool equal = count == now->member_count; /* those who stay are in order, newcomers behind */
     for (size_t i = 0; equal && i < count; i++)
@@ -184,8 +184,8 @@ static bool change_wanted(const struct core *core)
 static void follow(struct core *core)
 {
     uint32_t newest = view_newest(core) ? view_newest(core)->number : 0;
-    for (size_t i = 1; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
+    for (size_t i = 1; i < members_count(core); i++) {
+        const struct member *member = members_at(core, i);
         if (member->layout_newest > newest && (newest == 0 || same_cluster(core, member)) &&
             rpc_reachable(core, member->id)) {
             view_fetch(core, member->id);

@@ -10,7 +10,7 @@ static bool enough_hold(struct core *core, const struct layout *layout, uint32_t
     size_t n = layout_owners(layout, partition, owners);
     unsigned count = 0, left = 0;
     for (size_t i = 0; i < n; i++) {
-        bool gone = view_is_gone(core, owners[i]);
+        bool gone = gone_is(core, owners[i]);
         left += !gone;
         count += (!gone || BROKEN(core, gone_holds)) && move_peer_holds(core, owners[i], partition);
     }

@@ -46,7 +46,7 @@ uint32_t hold_gone(const struct core *core, const struct hold *hold)
 {
     uint32_t gone = 0;
     for (unsigned i = 0; i < hold->electorate.member_count; i++)
-        if (view_is_gone(core, hold->electorate.members[i]))
+        if (gone_is(core, hold->electorate.members[i]))
             gone |= (uint32_t)1 << i;
     return gone;
 }

@@ -107,8 +107,8 @@ void move_tell(struct core *core)
     struct blob *params = NULL;
     if (!core->config.storing || !view_newest(core))
         return;
-    for (size_t i = 1; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
+    for (size_t i = 1; i < members_count(core); i++) {
+        const struct member *member = members_at(core, i);
         if (!rpc_reachable(core, member->id))
             continue;
         struct holder *holder = holder_of(core, member->id);
@@ -152,7 +152,7 @@ static void hear(struct core *core, struct holder *holder, const struct holding_
 static bool overtaken(struct core *core, struct holder *holder, const struct session *session,
                       uint64_t version)
 {
-    const struct member *member = swim_find(core, holder->id);
+    const struct member *member = members_find(core, holder->id);
     bool same = session_compare(&holder->heard, session) == 0;
     bool of_the_living = member && session_compare(&holder->heard, &member->session) == 0;
     if (same ? version < holder->heard_version : of_the_living)

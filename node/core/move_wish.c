@@ -134,8 +134,8 @@ void move_wishes_encode(struct core *core, struct buf *items, uint32_t *ret_coun
     }
     for (size_t i = 0; i < move->removal_count; i++)
         encode(items, ret_count, WISH_AWAY, move->removals[i]);
-    for (size_t i = 0; i < view_gone_count(core); i++)
-        encode(items, ret_count, WISH_GONE, view_gone_at(core, i));
+    for (size_t i = 0; i < gone_count(core); i++)
+        encode(items, ret_count, WISH_GONE, gone_at(core, i));
 }
 
 /* ---- hearing ---- */
@@ -169,13 +169,13 @@ void move_wishes_hear(struct core *core, struct holder *holder, const struct wir
     holder->wishes = base_realloc(holder->wishes, (room + 1) * sizeof *holder->wishes);
     holder->wish_count = 0;
     for (uint32_t i = 0; i < changes->count && change_item_read(&cursor, &item); i++) {
-        if (item.kind == WISH_GONE && gone_count < GONE_MAX && !view_is_gone(core, item.node))
+        if (item.kind == WISH_GONE && gone_count < GONE_MAX && !gone_is(core, item.node))
             gone[gone_count++] = item.node;
         else if (holder->wish_count < room && wish_of(&item, &holder->wishes[holder->wish_count]))
             holder->wish_count++;
     }
     if (gone_count != 0)
-        view_note_gone(core, gone, gone_count, resume_to(told_on, 0, 0));
+        gone_note(core, gone, gone_count, resume_to(told_on, 0, 0));
     free(gone);
 }
 
@@ -202,7 +202,7 @@ bool move_unwanted(const struct core *core, node_id id)
 {
     const struct move *move = core->move;
     const struct layout *newest = view_newest(core);
-    if (view_is_gone(core, id) || (id == core->id && move->place != PLACE_IN))
+    if (gone_is(core, id) || (id == core->id && move->place != PLACE_IN))
         return true;
     for (size_t i = 0; i < move->removal_count; i++)
         if (move->removals[i] == id)

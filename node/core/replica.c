@@ -231,7 +231,7 @@ static void replica_token_loaded(struct core *core, const struct core_event *eve
     if (!op->marked)
         core_log(core, LOG_ERROR, "the stored copy of \"%.*s\" is damaged",
                  (int)min_size(op->work.key.size, 200), (const char *)op->work.key.data);
-    move_on_damage(core, op->work.key);
+    core->hooks->damaged(core, op->work.key);
     replica_work(core, op);
 }
 

@@ -56,8 +56,8 @@ void report_cluster(struct json *json, const char *name, const uint8_t *id)
 static void report_members(const struct core *core, struct json *json)
 {
     json_open(json, NULL, '[');
-    for (size_t i = 0; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
+    for (size_t i = 0; i < members_count(core); i++) {
+        const struct member *member = members_at(core, i);
         json_open(json, NULL, '{');
         json_text(json, "name", member->name);
         json_hex64(json, "id", member->id);
@@ -104,17 +104,17 @@ static struct partition_counts count_partitions(struct core *core)
 static void put_clocks(const struct core *core, struct json *json)
 {
     json_open(json, "clocks_ahead", '[');
-    for (size_t i = 1; i < swim_count(core); i++)
-        if (swim_clock_wrong(core, i) && swim_alive(core, swim_at(core, i)->id))
-            json_text(json, NULL, swim_at(core, i)->name);
+    for (size_t i = 1; i < members_count(core); i++)
+        if (swim_clock_wrong(core, i) && members_alive(core, members_at(core, i)->id))
+            json_text(json, NULL, members_at(core, i)->name);
     json_close(json, ']');
 }
 
 static int64_t clock_ahead_max(const struct core *core)
 {
     int64_t ahead_us = 0;
-    for (size_t i = 1; i < swim_count(core); i++)
-        if (swim_clock_ahead_us(core, i) > ahead_us && swim_alive(core, swim_at(core, i)->id))
+    for (size_t i = 1; i < members_count(core); i++)
+        if (swim_clock_ahead_us(core, i) > ahead_us && members_alive(core, members_at(core, i)->id))
             ahead_us = swim_clock_ahead_us(core, i);
     return ahead_us;
 }
@@ -145,8 +145,8 @@ static void report_status(struct core *core, struct json *json)
     json_u64(json, "layout_members", newest ? newest->member_count : 0);
     json_u64(json, "live_layouts", newest ? newest->number - oldest->number + 1 : 0);
     json_bool(json, "moving", newest != oldest);
-    json_u64(json, "members_alive", swim_alive_count(core));
-    json_u64(json, "members", swim_count(core));
+    json_u64(json, "members_alive", members_alive_count(core));
+    json_u64(json, "members", members_count(core));
     report_absent(core, json);
     put_clocks(core, json);
     json_u64(json, "partitions_owned", counts.owned);
@@ -212,7 +212,7 @@ static void report_metrics(struct core *core, struct json *json)
 
 static void put_place(const struct core *core, struct json *json, node_id id, const char *role)
 {
-    const struct member *member = swim_find(core, id);
+    const struct member *member = members_find(core, id);
     json_open(json, NULL, '{');
     json_text(json, "role", role);
     json_hex64(json, "id", id);

@@ -9,7 +9,7 @@
 
 static const char *name_of(const struct core *core, node_id id)
 {
-    const struct member *member = swim_find(core, id);
+    const struct member *member = members_find(core, id);
     return member ? member->name : "";
 }
 
@@ -28,10 +28,10 @@ void report_absent(const struct core *core, struct json *json)
         for (size_t i = 0; i < live[at]->member_count; i++) {
             node_id id = live[at]->members[i].id;
             char hex[17];
-            if (swim_alive(core, id) || (at == 1 && layout_find(live[0], id)))
+            if (members_alive(core, id) || (at == 1 && layout_find(live[0], id)))
                 continue;
             snprintf(hex, sizeof hex, "%016llx", (unsigned long long)id);
-            json_text(json, NULL, swim_find(core, id) ? name_of(core, id) : hex);
+            json_text(json, NULL, members_find(core, id) ? name_of(core, id) : hex);
         }
     json_close(json, ']');
 }

@@ -160,7 +160,7 @@ static bool carry_out(struct planning *planning, const struct words *words)
 
 static const char *name_of(const struct core *core, node_id id)
 {
-    const struct member *member = swim_find(core, id);
+    const struct member *member = members_find(core, id);
     return id == NEWCOMER_ID ? "(the newcomer)" : member ? member->name : "";
 }
 

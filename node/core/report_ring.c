@@ -23,7 +23,7 @@ struct zones {
 
 static const char *name_of(const struct core *core, node_id id)
 {
-    const struct member *member = swim_find(core, id);
+    const struct member *member = members_find(core, id);
     return member ? member->name : "";
 }
 
@@ -60,9 +60,9 @@ static struct zones count_zones(const struct core *core, const struct layout *la
     for (size_t i = 0; i < layout->member_count; i++) {
         struct zone_facts *zone = zone_of(&zones, layout->members[i].zone);
         zone->members++;
-        bool alive = swim_alive(core, layout->members[i].id);
+        bool alive = members_alive(core, layout->members[i].id);
         zone->alive += alive;
-        zone->dead += !alive && swim_find(core, layout->members[i].id) != NULL;
+        zone->dead += !alive && members_find(core, layout->members[i].id) != NULL;
     }
     for (uint32_t p = 0; p < layout->partitions; p++)
         count_partition(layout, p, &zones);
@@ -91,7 +91,7 @@ static void why_uneven(const struct core *core, struct json *json, const struct 
         json_format(json, NULL,
                     "%s owns %llu partitions where its weight is worth %llu: few other members "
                     "stand in zone %s, and each zone takes a copy first",
-                    swim_find(core, member->id) ? name_of(core, member->id) : "a newcomer",
+                    members_find(core, member->id) ? name_of(core, member->id) : "a newcomer",
                     (unsigned long long)owns, (unsigned long long)worth,
                     member->zone[0] ? member->zone : "(none)");
     }
@@ -173,7 +173,7 @@ static void put_layout(const struct core *core, struct json *json, const struct 
         json_u64(json, "weight", member->weight);
         json_text(json, "zone", member->zone);
         json_u64(json, "owns", layout_gains(NULL, layout, member->id, NULL));
-        json_bool(json, "alive", swim_alive(core, member->id));
+        json_bool(json, "alive", members_alive(core, member->id));
         json_close(json, '}');
     }
     json_close(json, ']');

@@ -112,7 +112,7 @@ static void put_hints(const struct core *core, struct json *json, const struct s
 {
     json_open(json, "hints", '[');
     for (size_t i = 0; i < stat->hint_count; i++) {
-        const struct member *member = swim_find(core, stat->hints[i].owner);
+        const struct member *member = members_find(core, stat->hints[i].owner);
         if (stat->hints[i].keeper == keeper)
             json_text(json, NULL, member ? member->name : "a member that was never seen");
     }
@@ -124,7 +124,7 @@ static void put_answer(const struct core *core, struct json *json, const struct 
 {
     const struct stat_answer *answer = &stat->answers[index];
     node_id id = stat->electorate.members[index];
-    const struct member *member = swim_find(core, id);
+    const struct member *member = members_find(core, id);
     enum toystore_status status = answer->status;
     if (status == TOYSTORE_OK)
         status = (enum toystore_status)answer->reply.status;
@@ -143,7 +143,7 @@ static void put_keepers(const struct core *core, struct json *json, const struct
 {
     json_open(json, "fallbacks", '[');
     for (size_t i = 0; i < stat->keeper_count; i++) {
-        const struct member *member = swim_find(core, stat->keepers[i]);
+        const struct member *member = members_find(core, stat->keepers[i]);
         bool keeps = false;
         for (size_t j = 0; j < stat->hint_count; j++)
             keeps = keeps || stat->hints[j].keeper == stat->keepers[i];
@@ -214,9 +214,9 @@ static void on_hints(struct core *core, uint64_t handle, uint64_t index,
 static void ask_for_hints(struct core *core, struct stat *stat, pool_handle handle)
 {
     struct blob *params = RPC_PARAMS(look_request, {.key = blob_slice(stat->key)});
-    for (size_t i = 0; i < swim_count(core) && stat->keeper_count < KEEPERS_MAX; i++) {
-        const struct member *member = swim_at(core, i);
-        if (member->storing && (member->id == core->id || swim_alive(core, member->id)))
+    for (size_t i = 0; i < members_count(core) && stat->keeper_count < KEEPERS_MAX; i++) {
+        const struct member *member = members_at(core, i);
+        if (member->storing && (member->id == core->id || members_alive(core, member->id)))
             stat->keepers[stat->keeper_count++] = member->id;
     }
     stat->open += (unsigned)stat->keeper_count;

@@ -71,7 +71,7 @@ static unsigned turn(const struct core *core, const struct session *session)
         layout_rank(layout, view_partition_of(core, slice_str(name)), ranked, ARRAY_COUNT(ranked));
     unsigned before = 0;
     for (size_t i = 0; i < count && ranked[i] != core->id; i++)
-        before += swim_alive(core, ranked[i]);
+        before += members_alive(core, ranked[i]);
     return before;
 }
 
@@ -130,9 +130,9 @@ static void put(struct core *core, struct retiring *retiring)
 /* It has come back meanwhile, and was not dead. */
 static bool lives(const struct core *core, const struct session *session)
 {
-    for (size_t i = 0; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
-        if (session_compare(&member->session, session) == 0 && swim_alive(core, member->id))
+    for (size_t i = 0; i < members_count(core); i++) {
+        const struct member *member = members_at(core, i);
+        if (session_compare(&member->session, session) == 0 && members_alive(core, member->id))
             return true;
     }
     return false;

@@ -215,9 +215,9 @@ static void look_at(struct core *core, const struct member *member)
 
 void retire_tell(struct core *core)
 {
-    for (size_t i = 1; i < swim_count(core); i++)
-        if (swim_alive(core, swim_at(core, i)->id))
-            look_at(core, swim_at(core, i));
+    for (size_t i = 1; i < members_count(core); i++)
+        if (members_alive(core, members_at(core, i)->id))
+            look_at(core, members_at(core, i));
     judge_in_force(core);
 }
 

@@ -181,7 +181,7 @@ void rpc_call(struct core *core, node_id to, enum wire_method method, struct blo
               unsigned timeout_ms, rpc_done_fn *done, uint64_t handle, uint64_t index)
 {
     /* Who is gone for good may not know it, and would answer: nobody hears it (PROTOCOL 7 Gone). */
-    bool heard = to != core->id && !view_is_gone(core, to);
+    bool heard = to != core->id && !gone_is(core, to);
     struct peer *peer = heard ? peer_of_id(core, to) : NULL;
     call_peer(core, to, peer, method, params, timeout_ms, done, handle, index);
 }
@@ -253,7 +253,7 @@ static void local_request(struct core *core, struct pending *pending)
                                   .method = (enum wire_method)pending->method,
                                   .params = blob_slice(params),
                                   .frame = params};
-    core_dispatch(core, &request);
+    core->hooks->request(core, &request);
     blob_unref(&params);
 }
 

@@ -52,7 +52,7 @@ static enum toystore_status judge_request(const struct core *core,
                  core->config.cluster_name);
     if (*error)
         return TOYSTORE_MISMATCH;
-    if (hello->node == 0 || !view_is_gone(core, hello->node))
+    if (hello->node == 0 || !gone_is(core, hello->node))
         return TOYSTORE_OK;
     snprintf(error, error_size, CORE_GONE_MESSAGE);
     return TOYSTORE_REMOVED;

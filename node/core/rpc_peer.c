@@ -51,7 +51,7 @@ static bool room_for_one(struct core *core, const struct map *peers)
     {
         struct peer *peer = container_of(link, struct peer, link);
         if (peer->state == PEER_IDLE && list_empty(&peer->queued) && list_empty(&peer->open) &&
-            (peer->id == 0 || swim_find(core, peer->id) == NULL))
+            (peer->id == 0 || members_find(core, peer->id) == NULL))
             peer_forget(core, peer);
     }
     return peers->count < PEERS_MAX;
@@ -61,7 +61,7 @@ struct peer *peer_of_id(struct core *core, node_id id)
 {
     struct rpc *rpc = core->rpc;
     struct peer *peer = map_get(&rpc->peers_by_id, slice_u64(&id));
-    if (peer == NULL && swim_find(core, id) != NULL && room_for_one(core, &rpc->peers_by_id)) {
+    if (peer == NULL && members_find(core, id) != NULL && room_for_one(core, &rpc->peers_by_id)) {
         peer = peer_new(core, id);
         map_put(&rpc->peers_by_id, slice_u64(&id), peer);
     }
@@ -116,7 +116,7 @@ static void put_on_wire(struct core *core, struct peer *peer, struct pending *pe
 
 static void start_connecting(struct core *core, struct peer *peer)
 {
-    const struct member *member = peer->id ? swim_find(core, peer->id) : NULL;
+    const struct member *member = peer->id ? members_find(core, peer->id) : NULL;
     if (member != NULL)
         peer->address = member->rpc;
     peer->state = PEER_CONNECTING;
@@ -299,7 +299,7 @@ static void on_hello(struct core *core, uint64_t conn, uint64_t index,
  * reached, since nobody asks these until they are found again. */
 static bool is_wanted(const struct core *core, const struct peer *peer)
 {
-    return peer->id != 0 && swim_alive(core, peer->id) &&
+    return peer->id != 0 && members_alive(core, peer->id) &&
            (peer->failures > 0 || peer->silent ||
             core->now_us - peer->used_us < USED_LATELY_MS * 1000ull);
 }
@@ -352,7 +352,7 @@ static void on_silence(struct core *core, struct timer *timer)
     }
     if (quiet_us >= SILENT_MS * 1000) {
         if (!peer->silent)
-            swim_suspect_hint(core, peer->id);
+            members_doubt(core, peer->id);
         peer->silent = true;
         next_ms = GIVE_UP_AFTER_MS;
     } else if (quiet_us >= PING_AFTER_MS * 1000) {
@@ -385,7 +385,7 @@ void peer_frame(struct core *core, struct peer *peer, struct blob *bytes)
 void rpc_on_member(struct core *core, node_id id)
 {
     struct peer *peer = map_get(&core->rpc->peers_by_id, slice_u64(&id));
-    if (peer == NULL || !swim_alive(core, id))
+    if (peer == NULL || !members_alive(core, id))
         return;
     if (peer->state == PEER_IDLE)
         peer->failures = 0;
@@ -400,7 +400,7 @@ bool rpc_reachable(const struct core *core, node_id id)
 {
     if (id == core->id)
         return true;
-    if (view_is_gone(core, id) || !swim_alive(core, id))
+    if (gone_is(core, id) || !members_alive(core, id))
         return false;
     const struct peer *peer = map_get(&core->rpc->peers_by_id, slice_u64(&id));
     if (peer == NULL || peer->state == PEER_IDLE)

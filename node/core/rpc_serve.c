@@ -92,7 +92,7 @@ void inbound_frame(struct core *core, struct inbound *inbound, struct blob *byte
         close_garbage(core, inbound);
         return;
     }
-    if (inbound->node != 0 && view_is_gone(core, inbound->node)) {
+    if (inbound->node != 0 && gone_is(core, inbound->node)) {
         core_act(core, ACTION_CLOSE)->conn = inbound->conn; /* the next Hello tells it why */
         inbound_closed(core, inbound->conn);
         return;
@@ -114,7 +114,7 @@ void inbound_frame(struct core *core, struct inbound *inbound, struct blob *byte
     else if (frame.method == METHOD_HELLO)
         hello_serve(core, inbound, &request.origin, frame.params);
     else
-        core_dispatch(core, &request);
+        core->hooks->request(core, &request);
 }
 
 void inbounds_free(struct rpc *rpc)

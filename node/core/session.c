@@ -90,7 +90,7 @@ void session_retire_past(struct core *core)
     for (size_t i = 0; i < core->past_count; i++) {
         if (retire_noted(core, &core->past[i]))
             continue;
-        retire_due(core, &core->past[i], core->config.name);
+        core->hooks->session_over(core, &core->past[i], core->config.name);
         core->past[kept++] = core->past[i];
     }
     bool changed = kept != core->past_count;

@@ -1,6 +1,8 @@
-/* swim: the member list. Members are keyed by id; an address is an attribute that may change.
+/* swim: what of the failure detector starts and ends, its datagrams, and what of the members is
+ * remembered over a restart.
  *
- * enters from: core.c (datagrams, Exchange), boot.c; leaves to: core_on_member, and datagrams. */
+ * enters from: core.c (datagrams, Exchange), boot.c; leaves to: the hook `member`, and datagrams. */
+#include "core/identity.h"
 #include "core/swim_priv.h"
 
 #include <stdlib.h>
@@ -17,124 +19,20 @@ struct swim *swim_new(struct core *core)
 
 void swim_free(struct swim *swim)
 {
-    for (size_t i = 0; i < swim->count; i++)
-        free(swim->members[i]);
-    free(swim->members);
     free(swim->order);
-    map_free(&swim->by_id);
     free(swim);
-}
-
-/* ---- the list ---- */
-
-static struct swim_member *append(struct core *core, struct member *self)
-{
-    struct swim *swim = core->swim;
-    if (swim->count == swim->capacity) {
-        swim->capacity = swim->capacity ? swim->capacity * 2 : 16;
-        swim->members = base_realloc(swim->members, swim->capacity * sizeof(void *));
-    }
-    struct swim_member *m = base_alloc(sizeof *m);
-    m->member = self ? self : &m->own;
-    m->position = swim->count;
-    swim->members[swim->count++] = m;
-    return m;
-}
-
-struct swim_member *swim_get(const struct core *core, node_id id)
-{
-    return map_get(&core->swim->by_id, slice_of(&id, sizeof id));
-}
-
-struct swim_member *swim_add(struct core *core, const struct member *member)
-{
-    struct swim *swim = core->swim;
-    if (swim->count >= MEMBERS_MAX)
-        return NULL;
-    struct swim_member *m = append(core, NULL);
-    m->own = *member;
-    m->own.state_since_us = core->now_us;
-    map_put(&swim->by_id, slice_of(&member->id, sizeof member->id), m);
-    return m;
-}
-
-void swim_forget(struct core *core, struct swim_member *m)
-{
-    struct swim *swim = core->swim;
-    assert(m->position > 0);
-    map_remove(&swim->by_id, slice_of(&m->own.id, sizeof m->own.id));
-    list_remove(&m->queued);
-    timer_cancel(core, &m->suspicion);
-    timer_cancel(core, &m->forget);
-    swim->count--;
-    memmove(&swim->members[m->position], &swim->members[m->position + 1],
-            (swim->count - m->position) * sizeof(void *));
-    for (size_t i = m->position; i < swim->count; i++)
-        swim->members[i]->position = i;
-    free(m);
-}
-
-const struct member *swim_find(const struct core *core, node_id id)
-{
-    const struct swim_member *m = swim_get(core, id);
-    return m ? m->member : NULL;
-}
-
-bool swim_alive(const struct core *core, node_id id)
-{
-    const struct swim_member *m = swim_get(core, id);
-    return id == core->id || (m != NULL && state_is_alive(m->member->state));
-}
-
-size_t swim_count(const struct core *core)
-{
-    return core->swim->count;
-}
-
-const struct member *swim_at(const struct core *core, size_t index)
-{
-    assert(index < core->swim->count);
-    return core->swim->members[index]->member;
-}
-
-size_t swim_alive_count(const struct core *core)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < core->swim->count; i++)
-        count += state_is_alive(core->swim->members[i]->member->state);
-    return count;
-}
-
-/* Never by drawing until something fits: in a cluster of two the only candidate must be found. */
-size_t swim_pick(struct core *core, node_id except, struct swim_member **ret, size_t max)
-{
-    size_t seen = 0, count = 0;
-    for (size_t i = 1; i < core->swim->count; i++) {
-        struct swim_member *m = core->swim->members[i];
-        if (!state_is_alive(m->own.state) || m->own.id == except)
-            continue;
-        seen++;
-        if (count < max) {
-            ret[count++] = m;
-        } else {
-            uint64_t at = prng_below(&core->prng, seen);
-            if (at < max)
-                ret[at] = m;
-        }
-    }
-    return count;
 }
 
 void swim_on_gone(struct core *core, node_id id)
 {
-    struct swim_member *m = swim_get(core, id);
+    struct member_entry *m = members_get(core, id);
     if (m == NULL || m->position == 0)
         return;
     bool was_alive = state_is_alive(m->own.state);
     m->own.state = TOYSTORE_LEFT;
     if (was_alive)
         swim_event(core, TOYSTORE_LEAVE, m);
-    swim_forget(core, m);
+    members_forget(core, m);
     swim_save_later(core);
 }
 
@@ -143,11 +41,11 @@ uint64_t swim_interval_us(const struct core *core)
     return max_u64(core->config.probe_interval_ms, 10) * 1000;
 }
 
-void swim_event(struct core *core, enum toystore_event_type type, const struct swim_member *m)
+void swim_event(struct core *core, enum toystore_event_type type, const struct member_entry *m)
 {
     if (m->member->storing)
         swim_save_later(core);
-    core_on_member(core, type, m->member);
+    core->hooks->member(core, type, m->member);
 }
 
 /* ---- what is remembered over a restart: storing members ---- */
@@ -158,12 +56,12 @@ static void save_now(struct core *core, struct timer *timer)
     struct swim *swim = core->swim;
     struct buf out = {0};
     size_t count = 0;
-    for (size_t i = 1; i < swim->count; i++)
-        count += swim->members[i]->own.storing;
+    for (size_t i = 1; i < core->members->count; i++)
+        count += core->members->list[i]->own.storing;
     pack_array(&out, (uint32_t)count);
-    for (size_t i = 1; i < swim->count; i++)
-        if (swim->members[i]->own.storing)
-            news_encode(&out, swim->members[i]->member, core->id);
+    for (size_t i = 1; i < core->members->count; i++)
+        if (core->members->list[i]->own.storing)
+            news_encode(&out, core->members->list[i]->member, core->id);
     struct batch batch = {0};
     batch_put_blob(&batch, TOYSTORE_META, slice_str("members"), buf_take(&out));
     disk_commit(core, &batch, false, (struct resume){0});
@@ -185,15 +83,15 @@ void swim_restore(struct core *core, struct slice value)
     struct cursor cursor = cursor_of(value);
     uint32_t count;
     struct news news;
-    if (core->swim->count == 0)
-        append(core, &core->self);
+    if (core->members->count == 0)
+        members_append(core, &core->self);
     if (!cursor_array(&cursor, &count))
         return;
     for (uint32_t i = 0; i < count && news_read(&cursor, &news); i++) {
-        if (swim_get(core, news.member.id) != NULL || view_is_gone(core, news.member.id))
+        if (members_get(core, news.member.id) != NULL || gone_is(core, news.member.id))
             continue;
         news.member.state = TOYSTORE_DEAD;
-        if (swim_add(core, &news.member) == NULL)
+        if (members_add(core, &news.member) == NULL)
             break;
     }
 }
@@ -203,15 +101,15 @@ void swim_restore(struct core *core, struct slice value)
 void swim_start(struct core *core)
 {
     struct swim *swim = core->swim;
-    if (swim->count == 0)
-        append(core, &core->self);
-    struct swim_member *stale = swim_get(core, core->id);
+    if (core->members->count == 0)
+        members_append(core, &core->self);
+    struct member_entry *stale = members_get(core, core->id);
     if (stale != NULL)
-        swim_forget(core, stale);
-    struct swim_member *self = swim->members[0];
+        members_forget(core, stale);
+    struct member_entry *self = core->members->list[0];
     self->heard = true;
     swim->started_us = core->self.state_since_us = core->now_us;
-    map_put(&swim->by_id, slice_of(&core->id, sizeof core->id), self);
+    map_put(&core->members->by_id, slice_of(&core->id, sizeof core->id), self);
     swim->seq = prng_next(&core->prng) >> 16;
     gossip_queue(core, self);
     probe_start(core);
@@ -222,15 +120,15 @@ void swim_start(struct core *core)
 void swim_update_self(struct core *core)
 {
     core->self.incarnation++;
-    boot_save_identity(core);
-    if (core->swim->count > 0)
-        gossip_queue(core, core->swim->members[0]);
+    identity_save(core);
+    if (core->members->count > 0)
+        gossip_queue(core, core->members->list[0]);
 }
 
 void swim_leave(struct core *core, bool keeps)
 {
     struct swim *swim = core->swim;
-    if (swim->left || swim->count == 0)
+    if (swim->left || core->members->count == 0)
         return;
     swim->left = true;
     core->self.state = TOYSTORE_LEFT;
@@ -238,10 +136,10 @@ void swim_leave(struct core *core, bool keeps)
     if (swim->saving)
         save_now(core, NULL);
     enum { TOLD_MAX = 16 };
-    struct swim_member *told[TOLD_MAX];
-    size_t count = swim_pick(core, 0, told, TOLD_MAX);
+    struct member_entry *told[TOLD_MAX];
+    size_t count = members_pick(core, 0, told, TOLD_MAX);
     for (size_t i = 0; i < count; i++)
-        gossip_send(core, &told[i]->own.gossip, SWIM_GOSSIP, 0, 0, swim->members[0]);
+        gossip_send(core, &told[i]->own.gossip, SWIM_GOSSIP, 0, 0, core->members->list[0]);
     timer_cancel(core, &swim->gossip);
     timer_cancel(core, &swim->exchange);
     timer_cancel(core, &swim->reconnect);
@@ -287,7 +185,7 @@ void swim_on_datagram(struct core *core, const struct address *from, struct slic
     if (swim->left)
         return;
     hear_all(core, &datagram.news);
-    struct swim_member *m = swim_get(core, datagram.from);
+    struct member_entry *m = members_get(core, datagram.from);
     if (m != NULL && datagram.from != core->id)
         swim_clock_heard(core, m, datagram.wall_us);
     if (m == NULL || !m->heard || !state_is_alive(m->member->state))

@@ -9,22 +9,6 @@
 #include "core/limits.h"
 #include "core/rpc.h"
 
-struct member {
-    node_id id;
-    struct session session; /* of the process */
-    uint64_t incarnation;
-    enum toystore_member_state state;
-    bool storing;
-    struct address rpc, gossip;
-    char name[NAME_SIZE_MAX + 1], zone[ZONE_SIZE_MAX + 1];
-    uint32_t weight;
-    uint64_t nonces[2]; /* the data directory's last two starts, newest first (PROTOCOL 7) */
-    uint8_t cluster[CLUSTER_ID_SIZE]; /* zero: not in one yet */
-    uint32_t layout_newest;           /* newest layout it knows */
-    bool keeps;                       /* it left, and still has data or hints on its disk */
-    uint64_t state_since_us;          /* this node's clock */
-};
-
 struct swim;
 struct swim *swim_new(struct core *core);
 void swim_free(struct swim *swim);
@@ -44,15 +28,5 @@ void swim_leave(struct core *core, bool keeps);
 void swim_view_changed(struct core *core);
 /* This member will never come back: nothing is told of it any more. */
 void swim_on_gone(struct core *core, node_id id);
-/* A request to this member went unanswered, or it answered: a hint for probing order only. */
-void swim_suspect_hint(struct core *core, node_id id);
-
-const struct member *swim_find(const struct core *core, node_id id); /* NULL: never heard of */
-bool swim_alive(const struct core *core, node_id id); /* alive or suspect; self: true */
-size_t swim_count(const struct core *core);           /* members known, self included */
-const struct member *swim_at(const struct core *core, size_t index); /* 0 is self */
-
-/* Events go to: */
-void core_on_member(struct core *core, enum toystore_event_type type, const struct member *member);
 
 #endif

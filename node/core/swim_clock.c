@@ -8,7 +8,7 @@
  * behind by that, never ahead. So ahead is what is told. */
 enum { CLOCK_AHEAD_US = HYBRID_AHEAD_US_MAX, CLOCK_WELL_US = CLOCK_AHEAD_US / 2 };
 
-void swim_clock_heard(struct core *core, struct swim_member *m, uint64_t wall_us)
+void swim_clock_heard(struct core *core, struct member_entry *m, uint64_t wall_us)
 {
     if (wall_us == 0 || wall_us > INT64_MAX || core->wall_us <= 0)
         return; /* of an older version, or before 1970 */
@@ -26,10 +26,10 @@ void swim_clock_heard(struct core *core, struct swim_member *m, uint64_t wall_us
 
 int64_t swim_clock_ahead_us(const struct core *core, size_t position)
 {
-    return core->swim->members[position]->clock_ahead_us;
+    return core->members->list[position]->clock_ahead_us;
 }
 
 bool swim_clock_wrong(const struct core *core, size_t position)
 {
-    return core->swim->members[position]->clock_told;
+    return core->members->list[position]->clock_told;
 }

@@ -8,12 +8,12 @@
 static unsigned transmits_max(const struct core *core)
 {
     unsigned digits = 1;
-    for (size_t n = core->swim->count; n >= 10; n /= 10)
+    for (size_t n = core->members->count; n >= 10; n /= 10)
         digits++;
     return RETRANSMIT_MULT * digits;
 }
 
-void gossip_queue(struct core *core, struct swim_member *m)
+void gossip_queue(struct core *core, struct member_entry *m)
 {
     struct swim *swim = core->swim;
     m->transmits = 0;
@@ -24,7 +24,7 @@ void gossip_queue(struct core *core, struct swim_member *m)
     swim->news.next = first->prev = &m->queued;
 }
 
-static bool append_news(struct core *core, struct buf *out, const struct swim_member *m)
+static bool append_news(struct core *core, struct buf *out, const struct member_entry *m)
 {
     struct buf piece = {0};
     node_id from = m->member->state == TOYSTORE_ALIVE ? core->id : m->accuser;
@@ -36,13 +36,13 @@ static bool append_news(struct core *core, struct buf *out, const struct swim_me
     return fits;
 }
 
-static void append_queued(struct core *core, struct buf *out, const struct swim_member *about)
+static void append_queued(struct core *core, struct buf *out, const struct member_entry *about)
 {
     struct swim *swim = core->swim;
     struct list told;
     list_init(&told);
     while (!list_empty(&swim->news)) {
-        struct swim_member *m = container_of(swim->news.next, struct swim_member, queued);
+        struct member_entry *m = container_of(swim->news.next, struct member_entry, queued);
         if (m != about && !append_news(core, out, m))
             break;
         list_remove(&m->queued);
@@ -55,7 +55,7 @@ static void append_queued(struct core *core, struct buf *out, const struct swim_
 }
 
 void gossip_send(struct core *core, const struct address *to, enum datagram_type type, uint64_t seq,
-                 node_id target, const struct swim_member *about)
+                 node_id target, const struct member_entry *about)
 {
     struct buf out = {0};
     datagram_begin(&out, core, type, seq, target);
@@ -72,8 +72,8 @@ static void on_gossip(struct core *core, struct timer *timer)
 {
     struct swim *swim = core->swim;
     timer_set(core, timer, core->now_us + swim_interval_us(core) / 5, on_gossip);
-    struct swim_member *to[GOSSIP_FANOUT];
-    size_t count = list_empty(&swim->news) ? 0 : swim_pick(core, 0, to, GOSSIP_FANOUT);
+    struct member_entry *to[GOSSIP_FANOUT];
+    size_t count = list_empty(&swim->news) ? 0 : members_pick(core, 0, to, GOSSIP_FANOUT);
     for (size_t i = 0; i < count && !list_empty(&swim->news); i++)
         gossip_send(core, &to[i]->own.gossip, SWIM_GOSSIP, 0, 0, NULL);
 }

@@ -15,9 +15,8 @@ static void join_now(struct core *core, struct timer *timer);
 
 static void payload(const struct core *core, struct buf *out)
 {
-    const struct swim *swim = core->swim;
-    for (size_t i = 0; i < swim->count; i++) {
-        const struct swim_member *m = swim->members[i];
+    for (size_t i = 0; i < core->members->count; i++) {
+        const struct member_entry *m = core->members->list[i];
         if (m->heard)
             news_encode(out, m->member, m->member->state == TOYSTORE_ALIVE ? core->id : m->accuser);
     }
@@ -32,7 +31,7 @@ static void hear_payload(struct core *core, struct slice bytes)
             core->swim->datagrams_bad++;
             return;
         }
-        if (news.member.state == TOYSTORE_DEAD && swim_alive(core, news.member.id))
+        if (news.member.state == TOYSTORE_DEAD && members_alive(core, news.member.id))
             news.member.state = TOYSTORE_SUSPECT;
         swim_hear(core, &news);
     }
@@ -47,7 +46,7 @@ static void now_joined(struct core *core)
         return;
     swim->joined = true;
     timer_cancel(core, &swim->join);
-    core_log(core, LOG_INFO, "joined: %zu members are alive", swim_alive_count(core));
+    core_log(core, LOG_INFO, "joined: %zu members are alive", members_alive_count(core));
 }
 
 static void on_exchanged(struct core *core, uint64_t handle, uint64_t index,
@@ -116,7 +115,7 @@ void swim_handle_exchange(struct core *core, const struct rpc_request *request)
  * not the cluster. */
 static bool wants_seeds(const struct core *core)
 {
-    return swim_alive_count(core) == 1 || !core->ready;
+    return members_alive_count(core) == 1 || !core->ready;
 }
 
 static void on_resolved(struct core *core, const struct core_event *event, struct resume resume)
@@ -142,12 +141,12 @@ static void ask_seeds(struct core *core)
 
 /* ---- the dead ---- */
 
-static struct swim_member *next_dead(struct core *core)
+static struct member_entry *next_dead(struct core *core)
 {
     struct swim *swim = core->swim;
-    for (size_t tried = 0; tried < swim->count; tried++) {
-        swim->reconnect_next = (swim->reconnect_next + 1) % swim->count;
-        struct swim_member *m = swim->members[swim->reconnect_next];
+    for (size_t tried = 0; tried < core->members->count; tried++) {
+        swim->reconnect_next = (swim->reconnect_next + 1) % core->members->count;
+        struct member_entry *m = core->members->list[swim->reconnect_next];
         if (m->member->storing && !state_is_alive(m->member->state))
             return m;
     }
@@ -157,10 +156,10 @@ static struct swim_member *next_dead(struct core *core)
 static void on_reconnect(struct core *core, struct timer *timer)
 {
     timer_set(core, timer, core->now_us + RECONNECT_PROBES * swim_interval_us(core), on_reconnect);
-    struct swim_member *m = next_dead(core);
+    struct member_entry *m = next_dead(core);
     if (m != NULL)
         exchange_with(core, &m->own.gossip);
-    if (core->swim->joined && (!core->ready || (m == NULL && swim_alive_count(core) == 1)))
+    if (core->swim->joined && (!core->ready || (m == NULL && members_alive_count(core) == 1)))
         ask_seeds(core);
 }
 
@@ -183,7 +182,7 @@ static bool somebody_unknown(const struct core *core)
     const struct layout *layout = view_newest(core);
     for (size_t i = 0; layout && i < layout->member_count; i++) {
         const struct layout_member *one = &layout->members[i];
-        if (!one->gone && one->id != core->id && swim_find(core, one->id) == NULL)
+        if (!one->gone && one->id != core->id && members_find(core, one->id) == NULL)
             return true;
     }
     return false;
@@ -195,8 +194,8 @@ static void on_exchange(struct core *core, struct timer *timer)
     uint64_t interval_us = probes * swim_interval_us(core);
     uint64_t jitter_us = prng_below(&core->prng, interval_us / 4);
     timer_set(core, timer, core->now_us + interval_us + jitter_us, on_exchange);
-    struct swim_member *m;
-    if (swim_pick(core, 0, &m, 1) == 1)
+    struct member_entry *m;
+    if (members_pick(core, 0, &m, 1) == 1)
         exchange_with(core, &m->own.gossip);
 }
 
@@ -211,12 +210,12 @@ void swim_view_changed(struct core *core)
 static void notice_waiting(struct core *core)
 {
     struct swim *swim = core->swim;
-    if (swim->join_tries < 2 || swim->count == 1 ||
+    if (swim->join_tries < 2 || core->members->count == 1 ||
         (swim->noticed_us != 0 && core->now_us - swim->noticed_us < NOTICE_EVERY_MS * 1000ull))
         return;
     swim->noticed_us = core->now_us;
     core_log(core, LOG_WARNING, "none of the %zu members remembered answers yet: trying again",
-             swim->count - 1);
+             core->members->count - 1);
 }
 
 static void join_now(struct core *core, struct timer *timer)
@@ -224,8 +223,8 @@ static void join_now(struct core *core, struct timer *timer)
     struct swim *swim = core->swim;
     notice_waiting(core);
     ask_seeds(core);
-    for (size_t i = 0; i < 3 && swim->count > 1; i++) {
-        struct swim_member *m = next_dead(core);
+    for (size_t i = 0; i < 3 && core->members->count > 1; i++) {
+        struct member_entry *m = next_dead(core);
         if (m != NULL)
             exchange_with(core, &m->own.gossip);
     }
@@ -239,7 +238,7 @@ void join_start(struct core *core)
     struct swim *swim = core->swim;
     on_exchange(core, &swim->exchange);
     timer_set(core, &swim->reconnect, core->now_us + swim_interval_us(core), on_reconnect);
-    if (core->config.seed_count == 0 && swim->count == 1)
+    if (core->config.seed_count == 0 && core->members->count == 1)
         swim->joined = true; /* nobody to ask */
     else
         join_now(core, &swim->join);

@@ -1,6 +1,6 @@
 /* swim_priv: what the files of the failure detector share.
  *
- * swim.c         the member list, its events, and what starts and ends
+ * swim.c         what starts and ends, datagrams, events, and what is remembered over a restart
  * swim_state.c   what news of a member does: suspicion, refutation, death (SWIM 4.2, Lifeguard)
  * swim_clock.c   whose wall clock is far ahead
  * swim_self.c    what others say of this node: refuting it, or finding that its directory is a copy
@@ -12,6 +12,7 @@
 #define TOYSTORE_CORE_SWIM_PRIV_H
 
 #include "core/core_priv.h"
+#include "core/members_priv.h"
 #include "wire/cursor.h"
 
 enum {
@@ -21,7 +22,6 @@ enum {
     GOSSIP_FANOUT = 3,
     SUSPICION_MULT = 4,
     SUSPICION_MAX_MULT = 6,
-    CONFIRMATIONS_MAX = SUSPICION_MULT - 2,
     RETRANSMIT_MULT = 4,
     AWARENESS_MAX = 8,
     RELAYS_MAX = 64,          /* indirect pings made for others at one time */
@@ -40,27 +40,6 @@ enum datagram_type { SWIM_PING, SWIM_ACK, SWIM_NACK, SWIM_PING_REQ, SWIM_GOSSIP,
 struct news {
     struct member member;
     node_id from;
-};
-
-struct swim_member {
-    struct member *member; /* &own, or &core->self */
-    struct member own;
-    size_t position; /* in swim->members */
-    bool heard;      /* since this process started; else only remembered */
-
-    struct list queued; /* in swim->news while there is something to tell */
-    unsigned transmits; /* of what is queued */
-    node_id accuser;    /* who says suspect or dead */
-
-    struct timer suspicion;
-    uint64_t suspected_us;
-    node_id confirmers[CONFIRMATIONS_MAX + 1]; /* the first accuser and those after it */
-    unsigned confirmer_count;
-
-    struct timer forget; /* dead clients */
-
-    int64_t clock_ahead_us; /* of this node's, as last heard */
-    bool clock_told;        /* that it is far ahead */
 };
 
 struct probe {
@@ -87,15 +66,11 @@ struct seed {
 };
 
 struct swim {
-    struct swim_member **members; /* 0 is self */
-    size_t count, capacity;
-    struct map by_id;
     struct list news; /* roughly: fewest transmits first */
 
     struct probe probe;
     node_id *order; /* who is still to be probed in this round */
     size_t order_count, order_capacity;
-    node_id hint; /* to be probed next */
     uint64_t seq;
     unsigned awareness;
     struct relay relays[RELAYS_MAX];
@@ -116,28 +91,18 @@ struct swim {
 };
 
 /* ---- swim.c ---- */
-struct swim_member *swim_get(const struct core *core, node_id id); /* NULL: never heard of */
-struct swim_member *swim_add(struct core *core, const struct member *member); /* NULL: full */
-void swim_forget(struct core *core, struct swim_member *m);
 uint64_t swim_interval_us(const struct core *core); /* the probe interval */
-size_t swim_alive_count(const struct core *core);   /* self included */
 void swim_save_later(struct core *core);
-void swim_event(struct core *core, enum toystore_event_type type, const struct swim_member *m);
-/* `max` different alive members at most, by chance, without self and `except`. */
-size_t swim_pick(struct core *core, node_id except, struct swim_member **ret, size_t max);
-static inline bool state_is_alive(enum toystore_member_state state)
-{
-    return state == TOYSTORE_ALIVE || state == TOYSTORE_SUSPECT;
-}
+void swim_event(struct core *core, enum toystore_event_type type, const struct member_entry *m);
 
 /* ---- swim_state.c ---- */
 void swim_hear(struct core *core, const struct news *news);
-void swim_suspect(struct core *core, struct swim_member *m, node_id accuser);
+void swim_suspect(struct core *core, struct member_entry *m, node_id accuser);
 uint64_t swim_suspicion_us(const struct core *core, unsigned confirmations);
 
 /* ---- swim_clock.c ---- */
-void swim_clock_heard(struct core *core, struct swim_member *m, uint64_t wall_us);
-int64_t swim_clock_ahead_us(const struct core *core, size_t position); /* as swim_at */
+void swim_clock_heard(struct core *core, struct member_entry *m, uint64_t wall_us);
+int64_t swim_clock_ahead_us(const struct core *core, size_t position); /* as members_at */
 bool swim_clock_wrong(const struct core *core, size_t position);       /* far ahead */
 
 /* ---- swim_self.c ---- */
@@ -156,10 +121,10 @@ void swim_awareness(struct core *core, int change);
 
 /* ---- swim_gossip.c ---- */
 void gossip_start(struct core *core);
-void gossip_queue(struct core *core, struct swim_member *m);
+void gossip_queue(struct core *core, struct member_entry *m);
 /* Sends a datagram with as much news as fits; news of `about` (may be NULL) first. */
 void gossip_send(struct core *core, const struct address *to, enum datagram_type type, uint64_t seq,
-                 node_id target, const struct swim_member *about);
+                 node_id target, const struct member_entry *about);
 
 /* ---- swim_join.c ---- */
 void join_start(struct core *core);

@@ -40,9 +40,9 @@ static void fill_order(struct core *core)
 {
     struct swim *swim = core->swim;
     swim->order_count = 0;
-    for (size_t i = 1; i < swim->count; i++)
-        if (state_is_alive(swim->members[i]->own.state))
-            add_to_order(core, swim->members[i]->own.id);
+    for (size_t i = 1; i < core->members->count; i++)
+        if (state_is_alive(core->members->list[i]->own.state))
+            add_to_order(core, core->members->list[i]->own.id);
 }
 
 /* Not only in the next round, which in a large cluster is far away. */
@@ -56,18 +56,18 @@ void probe_newcomer(struct core *core, node_id id)
         add_to_order(core, id);
 }
 
-static struct swim_member *alive_or_null(const struct core *core, node_id id)
+static struct member_entry *alive_or_null(const struct core *core, node_id id)
 {
-    struct swim_member *m = id && id != core->id ? swim_get(core, id) : NULL;
+    struct member_entry *m = id && id != core->id ? members_get(core, id) : NULL;
     return m != NULL && state_is_alive(m->own.state) ? m : NULL;
 }
 
 /* In turn, in an order shuffled each round, so that nobody waits for longer than two rounds. */
-static struct swim_member *next_target(struct core *core)
+static struct member_entry *next_target(struct core *core)
 {
     struct swim *swim = core->swim;
-    struct swim_member *m = alive_or_null(core, swim->hint);
-    swim->hint = 0;
+    struct member_entry *m = alive_or_null(core, core->members->doubted);
+    core->members->doubted = 0;
     if (m != NULL)
         return m;
     for (int round = 0; round < 2; round++) {
@@ -81,18 +81,13 @@ static struct swim_member *next_target(struct core *core)
     return NULL;
 }
 
-void swim_suspect_hint(struct core *core, node_id id)
-{
-    core->swim->hint = id;
-}
-
 /* ---- one probe ---- */
 
 static void on_interval_over(struct core *core, struct timer *timer)
 {
     (void)timer;
     struct probe *probe = &core->swim->probe;
-    struct swim_member *m = alive_or_null(core, probe->target);
+    struct member_entry *m = alive_or_null(core, probe->target);
     if (probe->target != 0 && !probe->acked) {
         unsigned missing =
             probe->nacks < probe->nacks_expected ? probe->nacks_expected - probe->nacks : 0;
@@ -112,7 +107,7 @@ static void on_tcp_word(struct core *core, uint64_t seq, uint64_t index,
         probe_on_ack(core, seq, core->swim->probe.target);
 }
 
-static void ping(struct core *core, const struct swim_member *m)
+static void ping(struct core *core, const struct member_entry *m)
 {
     /* A suspicion goes with the ping, so that it can be refuted at once (Lifeguard's buddy). */
     gossip_send(core, &m->own.gossip, SWIM_PING, core->swim->probe.seq, m->own.id,
@@ -122,8 +117,8 @@ static void ping(struct core *core, const struct swim_member *m)
 static void ask_others(struct core *core)
 {
     struct probe *probe = &core->swim->probe;
-    struct swim_member *through[INDIRECT_PROBES];
-    size_t count = swim_pick(core, probe->target, through, INDIRECT_PROBES);
+    struct member_entry *through[INDIRECT_PROBES];
+    size_t count = members_pick(core, probe->target, through, INDIRECT_PROBES);
     for (size_t i = 0; i < count; i++)
         gossip_send(core, &through[i]->own.gossip, SWIM_PING_REQ, probe->seq, probe->target, NULL);
     probe->nacks_expected = (unsigned)count;
@@ -133,7 +128,7 @@ static void ask_others(struct core *core)
 static void on_quarter(struct core *core, struct timer *timer)
 {
     struct probe *probe = &core->swim->probe;
-    const struct swim_member *m = alive_or_null(core, probe->target);
+    const struct member_entry *m = alive_or_null(core, probe->target);
     uint64_t quarter_us = patience_us(core) / PROBE_PINGS;
     unsigned left = PROBE_PINGS - ++probe->quarters;
     if (probe->acked || m == NULL || left == 1)
@@ -150,7 +145,7 @@ static void on_quarter(struct core *core, struct timer *timer)
 static void next_probe(struct core *core)
 {
     struct probe *probe = &core->swim->probe;
-    struct swim_member *m = next_target(core);
+    struct member_entry *m = next_target(core);
     *probe = (struct probe){.timer = probe->timer, .seq = ++core->swim->seq};
     if (m == NULL) {
         timer_set(core, &probe->timer, core->now_us + swim_interval_us(core), on_interval_over);
@@ -194,7 +189,7 @@ void probe_on_ping(struct core *core, const struct address *from, uint64_t seq, 
 {
     if (target != core->id)
         return; /* another node lived here before */
-    struct swim_member *m = swim_get(core, asker);
+    struct member_entry *m = members_get(core, asker);
     /* Who thinks otherwise of itself hears what is said of it: that it is dead, or lives elsewhere.
      */
     bool differs = m != NULL && m->heard &&
@@ -212,7 +207,7 @@ static void on_relay_timeout(struct core *core, struct timer *timer)
 void probe_on_ping_req(struct core *core, const struct address *from, uint64_t seq, node_id target)
 {
     struct swim *swim = core->swim;
-    struct swim_member *m = swim_get(core, target);
+    struct member_entry *m = members_get(core, target);
     if (m == NULL || target == core->id)
         return;
     for (size_t i = 0; i < RELAYS_MAX; i++) {

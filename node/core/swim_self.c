@@ -1,14 +1,15 @@
 /* swim_self: what others say of this node. A suspicion is refuted; news of another process under
  * this node's id is old (our last process), or shows that the data directory has a twin
  * (PROTOCOL 7, Copies of a directory). */
+#include "core/identity.h"
 #include "core/swim_priv.h"
 
 void swim_refute(struct core *core, uint64_t accused_incarnation)
 {
     core->self.incarnation = max_u64(core->self.incarnation, accused_incarnation) + 1;
     core->swim->refutes++;
-    boot_save_identity(core);
-    gossip_queue(core, core->swim->members[0]);
+    identity_save(core);
+    gossip_queue(core, core->members->list[0]);
 }
 
 static bool is_own_start(const struct core *core, uint64_t nonce)
@@ -49,7 +50,7 @@ void swim_hear_of_self(struct core *core, const struct news *news)
         return;
     if (!ours && core->config.storing && is_new(core) && !is_own_start(core, member->nonces[0])) {
         if (!core->clean_marked)
-            boot_reset(core, "the other members know a later start of this data directory");
+            identity_reset(core, "the other members know a later start of this data directory");
         return;
     }
     if (member->incarnation < core->self.incarnation || (ours && alive))

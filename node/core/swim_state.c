@@ -25,7 +25,7 @@ uint64_t swim_suspicion_us(const struct core *core, unsigned confirmations)
 {
     /* max - ln(c+1)/ln(k+1) * (max-min), for k = 2: thousandths of the way down */
     static const uint64_t down[CONFIRMATIONS_MAX + 1] = {0, 631, 1000};
-    size_t n = swim_alive_count(core);
+    size_t n = members_alive_count(core);
     uint64_t scale = max_u64(1000, log10_milli(n));
     uint64_t least_us = SUSPICION_MULT * scale * swim_interval_us(core) / 1000;
     if (n < CONFIRMATIONS_MAX + 2)
@@ -36,7 +36,7 @@ uint64_t swim_suspicion_us(const struct core *core, unsigned confirmations)
 
 /* ---- moves between states ---- */
 
-static void set_state(struct core *core, struct swim_member *m, enum toystore_member_state state)
+static void set_state(struct core *core, struct member_entry *m, enum toystore_member_state state)
 {
     if (m->own.state == state)
         return;
@@ -48,12 +48,12 @@ static void set_state(struct core *core, struct swim_member *m, enum toystore_me
 
 static void forget_client(struct core *core, struct timer *timer)
 {
-    struct swim_member *m = container_of(timer, struct swim_member, forget);
-    retire_due(core, &m->own.session, m->own.name);
-    swim_forget(core, m);
+    struct member_entry *m = container_of(timer, struct member_entry, forget);
+    core->hooks->session_over(core, &m->own.session, m->own.name);
+    members_forget(core, m);
 }
 
-static void now_gone(struct core *core, struct swim_member *m, enum toystore_member_state state,
+static void now_gone(struct core *core, struct member_entry *m, enum toystore_member_state state,
                      node_id from)
 {
     bool was_alive = state_is_alive(m->own.state);
@@ -64,7 +64,7 @@ static void now_gone(struct core *core, struct swim_member *m, enum toystore_mem
         timer_set(core, &m->forget, core->now_us + CLIENT_FORGET_PROBES * swim_interval_us(core),
                   forget_client);
     if (!m->own.storing && state == TOYSTORE_LEFT)
-        retire_due(core, &m->own.session, m->own.name);
+        core->hooks->session_over(core, &m->own.session, m->own.name);
     gossip_queue(core, m);
     if (was_alive)
         swim_event(core, TOYSTORE_LEAVE, m);
@@ -72,17 +72,17 @@ static void now_gone(struct core *core, struct swim_member *m, enum toystore_mem
 
 static void on_suspicion_over(struct core *core, struct timer *timer)
 {
-    now_gone(core, container_of(timer, struct swim_member, suspicion), TOYSTORE_DEAD, core->id);
+    now_gone(core, container_of(timer, struct member_entry, suspicion), TOYSTORE_DEAD, core->id);
 }
 
-static void arm_suspicion(struct core *core, struct swim_member *m)
+static void arm_suspicion(struct core *core, struct member_entry *m)
 {
     uint64_t lasts_us = swim_suspicion_us(core, m->confirmer_count - 1);
     timer_set(core, &m->suspicion, max_u64(core->now_us, m->suspected_us + lasts_us),
               on_suspicion_over);
 }
 
-static void confirm(struct core *core, struct swim_member *m, node_id accuser)
+static void confirm(struct core *core, struct member_entry *m, node_id accuser)
 {
     if (m->confirmer_count > CONFIRMATIONS_MAX)
         return;
@@ -95,7 +95,7 @@ static void confirm(struct core *core, struct swim_member *m, node_id accuser)
     gossip_queue(core, m);
 }
 
-void swim_suspect(struct core *core, struct swim_member *m, node_id accuser)
+void swim_suspect(struct core *core, struct member_entry *m, node_id accuser)
 {
     if (m->own.state == TOYSTORE_SUSPECT) {
         confirm(core, m, accuser);
@@ -115,7 +115,7 @@ void swim_suspect(struct core *core, struct swim_member *m, node_id accuser)
 /* ---- news ---- */
 
 /* Takes attributes and incarnation; the state stays as it is here. */
-static void take_attributes(struct swim_member *m, const struct member *member)
+static void take_attributes(struct member_entry *m, const struct member *member)
 {
     enum toystore_member_state state = m->own.state;
     uint64_t since_us = m->own.state_since_us;
@@ -124,7 +124,7 @@ static void take_attributes(struct swim_member *m, const struct member *member)
     m->own.state_since_us = since_us;
 }
 
-static void hear_alive(struct core *core, struct swim_member *m, const struct news *news)
+static void hear_alive(struct core *core, struct member_entry *m, const struct news *news)
 {
     bool was_alive = state_is_alive(m->own.state);
     timer_cancel(core, &m->suspicion);
@@ -149,7 +149,7 @@ static bool foreign(const struct core *core, const struct member *member)
 /* Another process under an id whose process lives at another address: a copy of its directory, or
  * it has moved. The one that is known stays until it dies; a copy finds out by itself. Where one is
  * the start right after the other it looks like a move: the two must then outbid each other. */
-static bool is_rival(const struct swim_member *m, const struct member *member)
+static bool is_rival(const struct member_entry *m, const struct member *member)
 {
     return m->heard && m->own.state == TOYSTORE_ALIVE &&
            session_compare(&m->own.session, &member->session) != 0 &&
@@ -158,14 +158,14 @@ static bool is_rival(const struct swim_member *m, const struct member *member)
 }
 
 /* The first that is heard of a member. */
-static struct swim_member *meet(struct core *core, const struct news *news)
+static struct member_entry *meet(struct core *core, const struct news *news)
 {
     bool alive = state_is_alive(news->member.state);
     if (!alive && !news->member.storing)
         return NULL;
     struct member member = news->member;
     member.state = TOYSTORE_DEAD; /* from which what follows makes it what it is */
-    struct swim_member *m = swim_add(core, &member);
+    struct member_entry *m = members_add(core, &member);
     if (m == NULL)
         return NULL;
     m->heard = true;
@@ -179,13 +179,13 @@ static struct swim_member *meet(struct core *core, const struct news *news)
 void swim_hear(struct core *core, const struct news *news)
 {
     const struct member *member = &news->member;
-    if (foreign(core, member) || view_is_gone(core, member->id))
+    if (foreign(core, member) || gone_is(core, member->id))
         return;
     if (member->id == core->id) {
         swim_hear_of_self(core, news);
         return;
     }
-    struct swim_member *m = swim_get(core, member->id);
+    struct member_entry *m = members_get(core, member->id);
     if (m == NULL) {
         m = meet(core, news);
         if (m != NULL && member->state == TOYSTORE_SUSPECT)

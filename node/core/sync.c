@@ -411,7 +411,7 @@ static void root_answered(struct core *core, uint64_t handle, uint64_t index,
     }
     if (!sync_admits(core, sync, reply.status, &reply.view))
         return;
-    collect_heard(core, sync->partition, reply.collected);
+    core->hooks->collected(core, sync->partition, reply.collected);
     retire_heard(core, sync->from, &reply.retired);
     if (reply.items.count == 0 && token_compare(&reply.root, &sync->root) == 0) {
         sync_pump(core, sync); /* equal to what this node had when it asked */

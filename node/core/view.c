@@ -17,7 +17,6 @@ struct views *views_new(struct core *core)
     list_init(&views->waiting);
     pool_init(&views->waits, sizeof(struct view_wait), VIEW_WAITS_MAX);
     pool_init(&views->installs, sizeof(struct install), VIEW_LAYOUTS_MAX);
-    pool_init(&views->gone_notings, sizeof(struct gone_noting), GONE_NOTINGS_MAX);
     pool_init(&views->notings, sizeof(struct noting), VIEW_LAYOUTS_MAX);
     pool_init(&views->raises, sizeof(struct raise), RPC_INBOUND_MAX + VIEW_WAITS_MAX);
     return views;
@@ -46,7 +45,7 @@ bool view_was_in(const struct core *core, node_id id)
  * the owners what it alone has. Who is silent may have some; who stopped has said. */
 static bool may_have_more(const struct core *core, const struct member *member)
 {
-    if (!member->storing || view_is_gone(core, member->id))
+    if (!member->storing || gone_is(core, member->id))
         return false;
     return member->state != TOYSTORE_LEFT || (member->keeps && !BROKEN(core, stopped_unasked));
 }
@@ -54,13 +53,13 @@ static bool may_have_more(const struct core *core, const struct member *member)
 node_id *view_everybody(const struct core *core, size_t *ret_count)
 {
     const struct layout *layout = view_newest(core);
-    node_id *members = base_alloc((layout->member_count + swim_count(core)) * sizeof *members);
+    node_id *members = base_alloc((layout->member_count + members_count(core)) * sizeof *members);
     *ret_count = 0;
     for (size_t i = 0; i < layout->member_count; i++)
         if (!layout->members[i].gone)
             members[(*ret_count)++] = layout->members[i].id;
-    for (size_t i = 0; i < swim_count(core); i++) {
-        const struct member *member = swim_at(core, i);
+    for (size_t i = 0; i < members_count(core); i++) {
+        const struct member *member = members_at(core, i);
         if (may_have_more(core, member) && !layout_find(layout, member->id))
             members[(*ret_count)++] = member->id;
     }
@@ -74,14 +73,15 @@ void view_size_partitions(struct core *core, uint32_t partitions)
         return;
     views->partition_count = partitions;
     views->slots = base_alloc(partitions * sizeof *views->slots);
-    trees_size(core, partitions);
+    core->hooks->partitions(core, partitions);
 }
 
 /* The lowest number makes room: nobody takes from a layout that old any more. */
-const struct layout *view_keep_layout(struct views *views, struct layout *layout)
+const struct layout *view_keep_layout(struct core *core, struct layout *layout)
 {
+    struct views *views = core->views;
     size_t lowest = 0;
-    view_mark_gone(views, layout);
+    view_mark_gone(core, layout);
     for (size_t i = 0; i < VIEW_LAYOUTS_MAX; i++) {
         if (!views->layouts[i])
             return views->layouts[i] = layout;
@@ -123,7 +123,7 @@ static void restore_layout(struct core *core, struct slice value)
         return;
     }
     view_size_partitions(core, layout->partitions);
-    view_keep_layout(core->views, layout);
+    view_keep_layout(core, layout);
 }
 
 static void restore_partition(struct core *core, struct slice name, struct slice value)
@@ -148,9 +148,7 @@ static void restore_partition(struct core *core, struct slice name, struct slice
 
 void views_restore(struct core *core, struct slice key, struct slice value)
 {
-    if (slice_equal(key, slice_str(META_GONE)))
-        view_restore_gone(core, value);
-    else if (key_has_prefix(key, "layout/"))
+    if (key_has_prefix(key, "layout/"))
         restore_layout(core, value);
     else if (key_has_prefix(key, "partition/"))
         restore_partition(core, slice_of(key.data + 10, key.size - 10), value);
@@ -291,11 +289,7 @@ bool view_holds(const struct core *core, uint32_t partition)
 
 void view_changed(struct core *core)
 {
-    swim_view_changed(core);
-    lead_view_changed(core);
-    move_view_changed(core);
-    hints_view_changed(core);
-    entropy_view_changed(core);
+    core->hooks->view_changed(core);
 }
 
 void views_free(struct views *views)
@@ -317,8 +311,6 @@ void views_free(struct views *views)
     for (size_t i = 0; i < views->notings.capacity; i++)
         if (views->notings.objects[i])
             free(((struct noting *)views->notings.objects[i])->held);
-    free(views->gone);
-    pool_free(&views->gone_notings);
     pool_free(&views->notings);
     pool_free(&views->waits);
     pool_free(&views->installs);

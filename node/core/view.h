@@ -99,12 +99,9 @@ void view_note_mute(struct core *core, uint32_t partition, node_id id);
 /* Has a newer view been heard of that is not in force here yet? */
 bool view_learning(const struct core *core);
 
-/* Members that will never come back (PROTOCOL 7 Gone): a set that only grows, fsynced. False: the
- * set is full, or too much is being noted. `resume` when it is durable. */
-bool view_is_gone(const struct core *core, node_id id);
-size_t view_gone_count(const struct core *core);
-node_id view_gone_at(const struct core *core, size_t index);
-bool view_note_gone(struct core *core, const node_id *ids, size_t count, struct resume resume);
+/* This member will never come back; and after some of these: there are fewer. */
+void view_on_gone(struct core *core, node_id id);
+void view_on_fewer(struct core *core);
 
 /* Layout N by number, when this node knows it. */
 const struct layout *view_layout(const struct core *core, uint32_t number);

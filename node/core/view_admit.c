@@ -2,7 +2,7 @@
  * waiting for a newer view: of a request that came under one (parked), and of an asker that was
  * told STALE (adopts).
  * Enters from replica, lead, tree ... (handlers) and coord (askers); leaves to view_learn (layouts)
- * and the disk (epochs), then back through core_dispatch or the asker's done. */
+ * and the disk (epochs), then back through the hook `request` or the asker's done. */
 #include "core/view_priv.h"
 
 static void wait_step(struct core *core, struct view_wait *wait);
@@ -54,7 +54,7 @@ static void wait_finish(struct core *core, struct view_wait *wait, bool reached)
         return;
     }
     if (reached)
-        core_dispatch(core, &request);
+        core->hooks->request(core, &request);
     else
         rpc_fail(core, &request.origin, TOYSTORE_BUSY, "the newer view could not be learned");
     blob_unref(&request.frame);
@@ -104,7 +104,7 @@ static void wait_step(struct core *core, struct view_wait *wait)
         return;
     }
     if (mine.epoch >= wait->theirs.epoch) {
-        collect_heard(core, wait->partition, wait->theirs.collected);
+        core->hooks->collected(core, wait->partition, wait->theirs.collected);
         return; /* soon: view_wake() */
     }
     bool written = views->slots[wait->partition].epoch_coming >= wait->theirs.epoch;

@@ -36,7 +36,7 @@ static void installed(struct core *core, const struct core_event *event, struct 
     if (newer) {
         core->self.layout_newest = views->newest;
         memcpy(core->self.cluster, view_newest(core)->cluster, CLUSTER_ID_SIZE);
-        swim_update_self(core);
+        core->hooks->self_changed(core);
     }
     if (newer || older_ended) {
         core_log(core, LOG_INFO, "layouts %u to %u are live, %zu storing members", views->oldest,
@@ -106,7 +106,7 @@ void view_found(struct core *core, struct layout *layout)
     view_size_partitions(core, layout->partitions);
     for (uint32_t i = 0; i < views->partition_count; i++)
         views->slots[i].now.held = views->slots[i].held_coming = (struct era){number, 0};
-    view_keep_layout(views, layout);
+    view_keep_layout(core, layout);
     view_install(core, number, number, true, (struct resume){0});
 }
 
@@ -132,7 +132,7 @@ void view_learn_layout(struct core *core, struct layout *layout, uint32_t oldest
 {
     struct views *views = core->views;
     uint32_t newest = layout->number;
-    view_keep_layout(views, layout);
+    view_keep_layout(core, layout);
     oldest = (uint32_t)max_u64(oldest, views->oldest);
     newest = (uint32_t)max_u64(max_u64(newest, oldest), views->newest);
     assert(view_layout(core, oldest) && view_layout(core, newest));
@@ -165,7 +165,7 @@ static void fetch_use(struct core *core)
     struct layout *newest = fetch->newest_layout;
     fetch->newest_layout = NULL;
     if (newest)
-        view_keep_layout(views, newest);
+        view_keep_layout(core, newest);
     if (!view_layout(core, fetch->oldest)) {
         fetch_ask(core, fetch->oldest);
         return;

@@ -10,7 +10,6 @@ enum {
     VIEW_WAITS_MAX = 262144, /* these, and askers of this node */
     VIEW_RETRY_MS = 50,      /* asks again for a layout that did not come */
     VIEW_PARK_MS = 900,      /* a parked request is dropped after: its asker has given up */
-    GONE_NOTINGS_MAX = 1024, /* notes of who is gone, being written */
     MUTES_MAX = 4,           /* mute owners remembered per partition */
     MUTE_MS = 500            /* for how long: then it is asked again */
 };
@@ -73,11 +72,6 @@ struct noting {
     struct timer again;
 };
 
-struct gone_noting {
-    struct resume resume;
-    struct timer again;
-};
-
 struct views {
     uint32_t oldest, newest;               /* numbers of the live layouts; 0: not in a cluster */
     uint32_t oldest_coming, newest_coming; /* being written: what is written later is no older */
@@ -86,18 +80,13 @@ struct views {
     struct slot *slots;
     struct fetch fetch;
     struct pool waits, installs, raises, notings;
-    node_id *gone; /* members that will never come back */
-    size_t gone_count;
-    struct pool gone_notings;
     struct list waiting; /* all waits, oldest first */
     size_t parked;       /* of these, requests of others */
 };
 
 /* Makes a layout one of those that are known (not live yet); takes it. */
-const struct layout *view_keep_layout(struct views *views, struct layout *layout);
+const struct layout *view_keep_layout(struct core *core, struct layout *layout);
 /* view_gone.c */
-#define META_GONE "layout-gone" /* sorts before the layouts */
-void view_restore_gone(struct core *core, struct slice value);
-void view_mark_gone(const struct views *views, struct layout *layout);
+void view_mark_gone(const struct core *core, struct layout *layout);
 void view_size_partitions(struct core *core, uint32_t partitions); /* Q is known; once */
 #endif

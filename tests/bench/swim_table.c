@@ -12,7 +12,7 @@ enum {
     NOTICE_MS = 120000
 };
 
-void core_dispatch(struct core *core, const struct rpc_request *request)
+static void net_on_request(struct core *core, const struct rpc_request *request)
 {
     swim_handle_exchange(core, request);
 }

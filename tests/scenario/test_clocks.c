@@ -92,7 +92,7 @@ static void clocks_that_jump_change_nothing(void **state)
         assert_true(cluster_now_us() - begin < SECONDS);
         cluster_run_ms(200);
         for (unsigned node = 0; node < 3; node++)
-            assert_int_equal(swim_alive_count(cluster_core(node)), 3);
+            assert_int_equal(members_alive_count(cluster_core(node)), 3);
     }
     cluster_stop();
 }
@@ -100,8 +100,8 @@ static void clocks_that_jump_change_nothing(void **state)
 static bool told(unsigned node, unsigned of)
 {
     struct core *core = cluster_core(node);
-    for (size_t i = 1; i < swim_count(core); i++)
-        if (swim_at(core, i)->id == cluster_id(of))
+    for (size_t i = 1; i < members_count(core); i++)
+        if (members_at(core, i)->id == cluster_id(of))
             return swim_clock_wrong(core, i);
     return false;
 }

@@ -127,9 +127,11 @@ static void work(const struct options *options, struct board *board, struct work
         worker->running = true;
         if (!run_task(options, &task, &sim))
             report(board, task.seed, sim.reason);
-        if (options->hash)
-            printf("seed %llu %s %016llx\n", (unsigned long long)task.seed,
-                   flavour_names[task.flavour], (unsigned long long)sim.trace_hash);
+        if (options->hash) {
+            printf("seed %llu %016llx\n", (unsigned long long)task.seed,
+                   (unsigned long long)sim.trace_hash);
+            fflush(stdout);
+        }
         worker->running = false;
         worker->runs++;
         worker->events += sim.events;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/heap.h"
+#include "core/identity.h"
 #include "core/rpc_priv.h"
 #include "core/swim_priv.h"
 #include "wire/pack.h"
@@ -59,7 +60,6 @@ static struct net {
     int link_count;
     uint64_t now_us;
     bool cut[NODES_MAX][NODES_MAX];
-    node_id gone;          /* for good; 0: nobody */
     unsigned loss_percent; /* of datagrams; connections send again */
     uint64_t datagrams, datagram_bytes;
     struct prng prng;
@@ -82,19 +82,13 @@ uint32_t view_partition_count(const struct core *core)
     return 0;
 }
 
-bool view_is_gone(const struct core *core, node_id id)
-{
-    (void)core;
-    return id == net.gone && id != 0;
-}
-
-void boot_save_identity(struct core *core)
+void identity_save(struct core *core)
 {
     (void)core;
     net_saved_identities++;
 }
 
-void boot_reset(struct core *core, const char *why)
+void identity_reset(struct core *core, const char *why)
 {
     (void)why;
     net_resets++;
@@ -103,7 +97,7 @@ void boot_reset(struct core *core, const char *why)
 
 static unsigned net_retiring;
 
-void retire_due(struct core *core, const struct session *session, const char *name)
+static void net_session_over(struct core *core, const struct session *session, const char *name)
 {
     (void)core;
     (void)session;
@@ -119,12 +113,37 @@ static int net_of(const struct core *core)
     return -1;
 }
 
-void core_on_member(struct core *core, enum toystore_event_type type, const struct member *member)
+static void net_on_member(struct core *core, enum toystore_event_type type, const struct member *member)
 {
     struct node *node = &net.nodes[net_of(core)];
     node->event_count++;
     node->left += type == TOYSTORE_LEAVE;
     rpc_on_member(core, member->id);
+}
+
+static void net_on_gone(struct core *core, node_id id)
+{
+    (void)core;
+    (void)id;
+}
+
+/* Of the test or measurement. */
+static void net_on_request(struct core *core, const struct rpc_request *request);
+
+static const struct core_hooks net_hooks = {.request = net_on_request,
+                                            .member = net_on_member,
+                                            .session_over = net_session_over,
+                                            .gone = net_on_gone};
+
+/* That member was removed for good, and all have heard of it. */
+static inline void net_remove(node_id id)
+{
+    struct buf list = {0};
+    pack_array(&list, 1);
+    pack_u64(&list, id);
+    for (int i = 0; i < net.count; i++)
+        gone_restore(net.nodes[i].core, buf_slice(&list));
+    buf_free(&list);
 }
 
 /* ---- the network ---- */
@@ -377,6 +396,8 @@ static struct core *net_boot(int i, struct core *before)
     core->config.rpc = core->self.rpc;
     core->config.gossip = core->self.gossip;
     core->started = true;
+    core->hooks = &net_hooks;
+    core->members = members_new();
     core->rpc = rpc_new(core);
     core->swim = swim_new(core);
     return core;
@@ -386,6 +407,7 @@ static void net_core_free(struct core *core)
 {
     swim_free(core->swim);
     rpc_free(core->rpc);
+    members_free(core->members);
     disk_free(core);
     heap_free(&core->timers);
     free(core->nonces);
@@ -434,12 +456,12 @@ static inline void net_restart(int i)
 {
     struct core *before = net.nodes[i].core;
     struct buf members = {0};
-    size_t count = before->swim->count;
+    size_t count = before->members->count;
     net.nodes[i].seed[0] = 0;
     struct core *core = net_boot(i, before);
     pack_array(&members, (uint32_t)(count - 1));
     for (size_t m = 1; m < count; m++)
-        news_encode(&members, before->swim->members[m]->member, before->id);
+        news_encode(&members, before->members->list[m]->member, before->id);
     swim_restore(core, buf_slice(&members));
     buf_free(&members);
     net.nodes[i].core = core;
@@ -471,7 +493,7 @@ static void net_close(void)
 
 static enum toystore_member_state net_state(int at, int of)
 {
-    const struct member *member = swim_find(net.nodes[at].core, (node_id)(of + 1));
+    const struct member *member = members_find(net.nodes[at].core, (node_id)(of + 1));
     return member ? member->state : TOYSTORE_LEFT;
 }
 

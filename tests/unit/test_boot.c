@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/core_priv.h"
+#include "core/identity.h"
 
 struct pair {
     struct blob *key, *value;
@@ -298,7 +298,7 @@ static void test_reset(void **state)
     uint8_t cluster[CLUSTER_ID_SIZE];
     memcpy(cluster, node.core->self.cluster, CLUSTER_ID_SIZE);
     node.core->out = &node.actions;
-    boot_reset(node.core, "a test");
+    identity_reset(node.core, "a test");
     run_ms(100);
     assert_int_equal(node.stop_status, -ESTALE);
     kill_it();

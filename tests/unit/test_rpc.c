@@ -14,7 +14,7 @@ static struct {
 } answers;
 
 /* Answers what was asked: with its own argument. */
-void core_dispatch(struct core *core, const struct rpc_request *request)
+static void net_on_request(struct core *core, const struct rpc_request *request)
 {
     struct report_request ask;
     handler.served++;
@@ -122,7 +122,7 @@ static void test_unknown_member(void **state)
 static void test_gone_for_good(void **state)
 {
     (void)state;
-    net.gone = 2;
+    net_remove(2);
     call(2, METHOD_REPORT, "anybody?", 1000);
     assert_int_equal(answers.count, 1);
     assert_int_equal(answers.last.status, TOYSTORE_UNAVAILABLE);

@@ -2,7 +2,7 @@
  * fell apart heals. */
 #include "core_net.h"
 
-void core_dispatch(struct core *core, const struct rpc_request *request)
+static void net_on_request(struct core *core, const struct rpc_request *request)
 {
     assert_int_equal(request->method, METHOD_EXCHANGE);
     swim_handle_exchange(core, request);
@@ -78,7 +78,7 @@ static void test_refute(void **state)
     net_until(all_alive, 20 * PROBE_MS);
     uint64_t before = net.nodes[2].core->self.incarnation;
     net_enter(0);
-    swim_suspect(net.nodes[0].core, swim_get(net.nodes[0].core, 3), 1);
+    swim_suspect(net.nodes[0].core, members_get(net.nodes[0].core, 3), 1);
     net_leave(0);
     assert_int_equal(net_state(0, 2), TOYSTORE_SUSPECT);
     net_until(all_alive, 5 * PROBE_MS);
@@ -136,8 +136,8 @@ static void test_moves_to_another_address(void **state)
     net_restart(2);
     net_until(all_alive, 30 * PROBE_MS);
     for (int i = 0; i < 2; i++) {
-        assert_string_equal(swim_find(net.nodes[i].core, 3)->gossip.host, "elsewhere");
-        assert_int_equal(swim_count(net.nodes[i].core), 3);
+        assert_string_equal(members_find(net.nodes[i].core, 3)->gossip.host, "elsewhere");
+        assert_int_equal(members_count(net.nodes[i].core), 3);
     }
     net_close();
 }
@@ -145,8 +145,8 @@ static void test_moves_to_another_address(void **state)
 static bool old_dead_new_alive(void)
 {
     for (int i = 0; i < 2; i++) {
-        const struct member *old = swim_find(net.nodes[i].core, 3),
-                            *new = swim_find(net.nodes[i].core, 33);
+        const struct member *old = members_find(net.nodes[i].core, 3),
+                            *new = members_find(net.nodes[i].core, 33);
         if (old->state != TOYSTORE_DEAD || new == NULL || new->state != TOYSTORE_ALIVE)
             return false;
     }
@@ -179,7 +179,7 @@ static void test_rejoin_without_memory(void **state)
     net_until(all_alive, 20 * PROBE_MS);
     net_kill(0);
     for (int i = 1; i < 3; i++)
-        swim_forget(net.nodes[0].core, swim_get(net.nodes[0].core, (node_id)i + 1));
+        members_forget(net.nodes[0].core, members_get(net.nodes[0].core, (node_id)i + 1));
     net_restart(0);
     net_until(all_alive, 30 * PROBE_MS);
     net_close();
@@ -208,7 +208,7 @@ static void test_a_dead_client_is_retired(void **state)
     assert_int_equal(net_retiring, 0);
     net_run_ms(30 * PROBE_MS);
     assert_int_equal(net_retiring, 2);
-    assert_null(swim_get(net.nodes[0].core, 3));
+    assert_null(members_get(net.nodes[0].core, 3));
     net_close();
 }
 
