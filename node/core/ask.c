@@ -1,9 +1,9 @@
 /* ask: the door for whoever asks this node for something (the embedding API, Call, raw methods):
  * checks what is asked and hands it to the file that does it.
  *
- * Enters from: EVENT_CALL (core.c) and client.c. Leaves to: raw.c, ask_put.c, coord_get.c,
+ * Enters from: raw.c, and who asks inside this node. Leaves to: ask_put.c, coord_get.c,
  * coord_list.c, coord_chunk.c, coord_sync.c. */
-#include "core/coord_priv.h"
+#include "core/ask_priv.h"
 
 #include <stdio.h>
 
@@ -54,8 +54,8 @@ static enum toystore_status check_words(const struct toystore_request *request, 
     return TOYSTORE_OK;
 }
 
-void ask(struct core *core, const struct toystore_request *request, const struct session *session,
-         ask_done_fn *done, uint64_t handle)
+bool ask_check(struct core *core, const struct toystore_request *request, ask_done_fn *done,
+               uint64_t handle)
 {
     char error[120] = "";
     enum toystore_status status = check_keys(request, error, sizeof error);
@@ -65,14 +65,16 @@ void ask(struct core *core, const struct toystore_request *request, const struct
         status = TOYSTORE_UNAVAILABLE;
         snprintf(error, sizeof error, "this node is not in a cluster yet");
     }
-    if (status != TOYSTORE_OK) {
+    if (status != TOYSTORE_OK)
         ask_refuse(core, done, handle, status, error);
+    return status == TOYSTORE_OK;
+}
+
+void ask(struct core *core, const struct toystore_request *request, const struct session *session,
+         ask_done_fn *done, uint64_t handle)
+{
+    if (!ask_check(core, request, done, handle))
         return;
-    }
-    if (request->simple) {
-        raw_ask(core, request, session, done, handle);
-        return;
-    }
     switch (request->type) {
     case TOYSTORE_GET:
         coord_get(core, request, done, handle);

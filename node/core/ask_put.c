@@ -40,7 +40,7 @@ static struct ask_put *ask_of(struct operation *operation)
 
 struct ask_put *ask_find(struct core *core, uint64_t handle)
 {
-    return pool_get(&core->coord->asks, handle);
+    return pool_get(&core->asks->puts, handle);
 }
 
 void ask_move(struct core *core, struct ask_put *put, unsigned state)
@@ -72,7 +72,7 @@ void ask_leave_line(struct core *core, struct ask_put *put)
     bool first = line->waiting.next == &put->link;
     list_remove(&put->link);
     if (--line->count == 0) {
-        map_remove(&core->coord->lines, slice_of(line->name, line->name_size));
+        map_remove(&core->asks->lines, slice_of(line->name, line->name_size));
         free(line);
     } else if (first) {
         ask_move(core, container_of(line->waiting.next, struct ask_put, link), ASK_ROUTE);
@@ -84,7 +84,7 @@ static void ask_free(struct core *core, struct ask_put *put)
     timer_cancel(core, &put->timer);
     timer_cancel(core, &put->deadline);
     arena_free(&put->arena);
-    pool_delete(&core->coord->asks, put->op.handle);
+    pool_delete(&core->asks->puts, put->op.handle);
 }
 
 static void ask_end(struct core *core, struct operation *operation)
@@ -158,13 +158,13 @@ static void ask_waiting(struct core *core, struct operation *operation)
     memcpy(name, put->name.id.session.bytes, SESSION_SIZE);
     if (put->key.size > 0)
         memcpy(name + SESSION_SIZE, put->key.data, put->key.size);
-    struct ask_line *line = map_get(&core->coord->lines, slice_of(name, size));
+    struct ask_line *line = map_get(&core->asks->lines, slice_of(name, size));
     if (!line) {
         line = base_alloc(sizeof *line + size);
         list_init(&line->waiting);
         line->name_size = size;
         memcpy(line->name, name, size);
-        map_put(&core->coord->lines, slice_of(name, size), line);
+        map_put(&core->asks->lines, slice_of(name, size), line);
     }
     put->line = line;
     line->count++;
@@ -423,7 +423,7 @@ void ask_put(struct core *core, const struct toystore_request *request,
         ask_refuse(core, done, handle, TOYSTORE_RETIRED, "this node has another session now");
         return;
     }
-    struct ask_put *put = pool_new(&core->coord->asks, &own);
+    struct ask_put *put = pool_new(&core->asks->puts, &own);
     if (!put) {
         ask_refuse(core, done, handle, TOYSTORE_BUSY, "too many requests");
         return;
@@ -452,20 +452,20 @@ void ask_put(struct core *core, const struct toystore_request *request,
     ask_move(core, put, ASK_WAITING);
 }
 
-void coord_ask_free_all(struct coord *coord)
+void ask_puts_free(struct asks *asks)
 {
-    for (size_t i = 0; i < coord->asks.capacity; i++) {
-        struct ask_put *put = coord->asks.objects[i];
+    for (size_t i = 0; i < asks->puts.capacity; i++) {
+        struct ask_put *put = asks->puts.objects[i];
         if (put)
             arena_free(&put->arena);
     }
-    MAP_EACH(entry, &coord->lines)
+    MAP_EACH(entry, &asks->lines)
     free(entry->value);
-    map_free(&coord->lines);
-    pool_free(&coord->asks);
+    map_free(&asks->lines);
+    pool_free(&asks->puts);
 }
 
-void coord_ask_init(struct coord *coord)
+void ask_puts_init(struct asks *asks)
 {
-    pool_init(&coord->asks, sizeof(struct ask_put), COORD_OPS_MAX);
+    pool_init(&asks->puts, sizeof(struct ask_put), COORD_OPS_MAX);
 }

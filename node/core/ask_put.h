@@ -3,7 +3,7 @@
 #ifndef TOYSTORE_CORE_ASK_PUT_H
 #define TOYSTORE_CORE_ASK_PUT_H
 
-#include "core/coord_priv.h"
+#include "core/ask_priv.h"
 
 /* One coordinator that the op was given to. */
 struct given {

@@ -3,7 +3,9 @@
  * result to bytes.
  *
  * Enters from: core_dispatch. Leaves to: ask.c, and back with the one reply. */
-#include "core/coord_priv.h"
+#include "core/ask_priv.h"
+
+#include <stdlib.h>
 #include "wire/client.h"
 
 enum { REPLY_VALUES_MAX = 3 << 20 };
@@ -99,9 +101,9 @@ static void reply(struct core *core, const struct client *client,
 
 static void done(struct core *core, uint64_t handle, const struct toystore_result *result)
 {
-    struct client *client = pool_get(&core->coord->clients, handle);
+    struct client *client = pool_get(&core->asks->clients, handle);
     reply(core, client, result);
-    pool_delete(&core->coord->clients, handle);
+    pool_delete(&core->asks->clients, handle);
 }
 
 /* ---- the door ---- */
@@ -207,12 +209,12 @@ void client_handle(struct core *core, const struct rpc_request *request)
         status = TOYSTORE_OK;
     }
     pool_handle handle;
-    struct client *client = status == TOYSTORE_OK ? pool_new(&core->coord->clients, &handle) : NULL;
+    struct client *client = status == TOYSTORE_OK ? pool_new(&core->asks->clients, &handle) : NULL;
     if (client) {
         client->handle = handle;
         client->origin = request->origin;
         client->method = request->method;
-        ask(core, &raw.request, &request->session, done, handle);
+        ask_any(core, &raw.request, &request->session, done, handle);
     } else if (status == TOYSTORE_OK) {
         rpc_fail(core, &request->origin, TOYSTORE_BUSY, "too many requests");
     } else {
@@ -221,12 +223,23 @@ void client_handle(struct core *core, const struct rpc_request *request)
     arena_free(&arena);
 }
 
-void coord_client_init(struct coord *coord)
+struct asks *asks_new(void)
 {
-    pool_init(&coord->clients, sizeof(struct client), CALLS_MAX);
+    struct asks *asks = base_alloc(sizeof *asks);
+    ask_puts_init(asks);
+    raw_init(asks);
+    bury_init(asks);
+    pool_init(&asks->clients, sizeof(struct client), CALLS_MAX);
+    return asks;
 }
 
-void coord_client_free_all(struct coord *coord)
+void asks_free(struct asks *asks)
 {
-    pool_free(&coord->clients);
+    if (!asks)
+        return;
+    ask_puts_free(asks);
+    raw_free(asks);
+    bury_free(asks);
+    pool_free(&asks->clients);
+    free(asks);
 }

@@ -10,12 +10,8 @@ struct coord;
 struct coord *coord_new(struct core *core);
 void coord_free(struct coord *coord);
 
-/* Any request of the embedding API, asked by this node: checks the key, routes, retries, turns a
- * failed put into a sloppy one where that is allowed. done exactly once, never from inside; the
- * result is borrowed until it returns. `session` zero: this node's. */
+/* Exactly once, never from inside; the result is borrowed until it returns. */
 typedef void ask_done_fn(struct core *core, uint64_t handle, const struct toystore_result *result);
-void ask(struct core *core, const struct toystore_request *request, const struct session *session,
-         ask_done_fn *done, uint64_t handle);
 
 /* ---- at an owner ---- */
 
@@ -56,8 +52,5 @@ void coord_room(struct core *core, const struct toystore_request *request, ask_d
 void room_handle(struct core *core, const struct rpc_request *request);
 /* LIST at a member. */
 void list_handle(struct core *core, const struct rpc_request *request);
-
-/* CoordinateGet, CoordinatePut, CoordinateDelete, CoordinateList, Call. */
-void client_handle(struct core *core, const struct rpc_request *request);
 
 #endif

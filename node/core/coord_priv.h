@@ -20,10 +20,9 @@ enum {
 };
 
 struct coord {
-    struct pool asks, puts, gets, lists, list_serves, stores, fetches, syncs, rooms, room_serves,
-        sloppies, raws, buries, clients;
+    struct pool puts, gets, lists, list_serves, stores, fetches, syncs, rooms, room_serves,
+        sloppies;
     struct map keys;  /* key -> struct coord_key: what runs and waits here, per key */
-    struct map lines; /* session and key -> struct ask_line */
     struct map led;   /* key -> struct key_led */
     struct map tried; /* op -> struct op: what a caller's op was first asked with */
     struct list tried_order;
@@ -34,8 +33,7 @@ struct coord {
     struct list own_order;
     size_t own_bytes;
     struct timer own_timer;
-    struct map directories; /* keys that were seen to be directories (raw_put.c) */
-    struct list refused;    /* requests that could not begin, to be answered from outside */
+    struct list refused; /* requests that could not begin, to be answered from outside */
     struct timer refused_timer;
 };
 
@@ -67,11 +65,10 @@ void settle_refuse(struct core *core, settle_done_fn *done, uint64_t handle, uin
 
 /* Each file's pool, and what is under way when the core ends. */
 #define COORD_PARTS(P)                                                                             \
-    P(ask)                                                                                         \
     P(last)                                                                                        \
     P(own)                                                                                         \
     P(retry)                                                                                       \
-    P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy) P(raw) P(bury) P(client)
+    P(get) P(list) P(store) P(fetch) P(sync) P(room) P(put) P(sloppy)
 #define PART(name)                                                                                 \
     void coord_##name##_init(struct coord *coord);                                                 \
     void coord_##name##_free_all(struct coord *coord);
@@ -91,7 +88,8 @@ struct retry {
     bool refused;   /* by the register's chain, after that */
     bool unsure;    /* whether there are */
     bool asks_only; /* its first time and era are not known here, and never will be */
-    uint64_t before; /* sequence of the put of its session to this key before it; 0: there is none */
+    uint64_t
+        before; /* sequence of the put of its session to this key before it; 0: there is none */
 };
 
 /* `id` as the caller names the op. */
@@ -108,13 +106,7 @@ enum { LAST_PUTS_MAX = 65536 };
 uint64_t last_put(const struct core *core, struct slice line);
 void last_put_note(struct core *core, struct slice line, uint64_t sequence);
 
-/* ---- ask_put.c, raw.c, coord_sloppy.c ---- */
-
-/* A request that is `simple`. */
-void raw_ask(struct core *core, const struct toystore_request *request,
-             const struct session *session, ask_done_fn *done, uint64_t handle);
-void ask_put(struct core *core, const struct toystore_request *request,
-             const struct session *session, ask_done_fn *done, uint64_t handle);
+/* ---- coord_sloppy.c ---- */
 
 /* Puts as a sloppy put (PROTOCOL 6) with the same op; done from outside. OK, CONFLICT and other
  * refusals, NOT_APPLIED (nothing was sent) or INDETERMINATE. */

@@ -1,5 +1,6 @@
 /* coord_result: requests and results of the embedding API as values: copies, and the visible
  * versions of a record in the public words. */
+#include "core/ask.h"
 #include "core/coord_priv.h"
 
 #include <stdlib.h>

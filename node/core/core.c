@@ -1,7 +1,10 @@
 /* core: the one door: events in, each to the module that it is for, actions out.
  *
  * enters from: io/driver.c or the simulator; leaves to: every module of this room. */
+#include "core/ask.h"
 #include "core/core_priv.h"
+#include "core/holders.h"
+#include "core/sync.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,18 +28,23 @@ struct core *core_new(const struct core_config *config)
     core->members = members_new();
     core->rpc = rpc_new(core);
     core->views = views_new(core);
+    core->holders = holders_new();
     core->swim = swim_new(core);
     core->replica = replica_new(core);
     core->trees = trees_new();
+    core->syncs = syncs_new();
     core->coord = coord_new(core);
+    core->asks = asks_new();
     core->hints = hints_new(core);
     core->entropy = entropy_new();
     core->lead = lead_new(core);
+    leading_init(core->lead);
     core->move = move_new(core);
     core->graves = graves_new();
     core->collect = collect_new();
     core->reports = reports_new();
     core->retire = retire_new();
+    retiring_init(core->retire);
     return core;
 }
 
@@ -45,18 +53,23 @@ void core_free(struct core *core)
     if (core == NULL)
         return;
     boot_free(core);
+    retiring_free(core->retire);
     retire_free(core->retire);
     reports_free(core->reports);
     collect_free(core->collect);
     graves_free(core->graves);
     move_free(core->move);
+    leading_free(core->lead);
     lead_free(core->lead);
     entropy_free(core->entropy);
     hints_free(core->hints);
+    asks_free(core->asks);
     coord_free(core->coord);
+    syncs_free(core->syncs);
     trees_free(core->trees);
     replica_free(core->replica);
     swim_free(core->swim);
+    holders_free(core->holders);
     views_free(core->views);
     rpc_free(core->rpc);
     members_free(core->members);
@@ -107,7 +120,7 @@ static void on_call(struct core *core, const struct core_event *event)
         reply_failed(core, event->call, TOYSTORE_BUSY, "too many requests under way");
     else {
         core->calls_open++;
-        ask(core, event->request, &(struct session){{0}}, call_done, event->call);
+        ask_any(core, event->request, &(struct session){{0}}, call_done, event->call);
     }
 }
 

@@ -69,6 +69,7 @@ struct core {
     struct session *past; /* earlier ones that have stored chunks, and wait to be retired */
     size_t past_count;
     struct member self;            /* what gossip says of this node */
+    uint32_t partitions, replicas; /* of the newest layout, for Hello; 0: in no cluster yet */
     bool started, ready, stopping; /* stopping: EVENT_LEAVE came, nothing new is taken */
     bool stopped;                  /* ACTION_STOP was given */
     uint64_t *nonces;              /* of this directory's starts, newest first */
@@ -84,9 +85,12 @@ struct core {
     struct rpc *rpc;
     struct swim *swim;
     struct views *views;
+    struct holders *holders;
     struct replica *replica;
     struct trees *trees;
+    struct syncs *syncs;
     struct coord *coord;
+    struct asks *asks;
     struct hints *hints;
     struct entropy *entropy;
     struct lead *lead;

@@ -4,6 +4,7 @@
  * a member that has come back. A cluster at rest compares each partition every 300 ticks.
  * Enters from timers, gossip and the view; leaves to sync, and to entropy_key.c by its differences.
  */
+#include "core/sync.h"
 #include "core/entropy_priv.h"
 
 #include <stdlib.h>

@@ -2,6 +2,8 @@
  * they lack is sent to them, both by store() (PROTOCOL 3). What a promise refuses is looked at once
  * more later, since a put may be on its way to one of the two.
  * Enters from sync; leaves to the key's queue, rpc (TRANSFER), entropy_recheck.c, and sync_next. */
+#include "core/sync.h"
+#include "core/holders.h"
 #include "core/entropy_priv.h"
 #include "rules/key.h"
 #include "core/move.h"
@@ -64,7 +66,7 @@ static void take_record(struct core *core, struct replica_work *work, struct ent
     if (replica_gone(core, key->partition, work, &theirs))
         return;
     bool doubt =
-        !key->theirs_settled && move_unheld(core, key->name, key->peer, &theirs, &work->record);
+        !key->theirs_settled && holder_unheld(core, key->name, key->peer, &theirs, &work->record);
     key->status = replica_store(work, &view_partition(core, key->partition)->promised, &theirs,
                                 key->theirs_settled, !doubt);
     if (doubt)

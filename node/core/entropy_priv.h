@@ -2,6 +2,7 @@
 #ifndef TOYSTORE_CORE_ENTROPY_PRIV_H
 #define TOYSTORE_CORE_ENTROPY_PRIV_H
 
+#include "core/sync.h"
 #include "core/core_priv.h"
 #include "core/entropy.h"
 #include "core/pace.h"

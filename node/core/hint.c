@@ -1,8 +1,7 @@
 /* hint: entries (owner, key) in TOYSTORE_HINTS, committed with the write that the owner has missed
  * (PROTOCOL 6, Dynamo 4.6). What they stand for is read when they are delivered, so that one entry
  * a key is enough, however often it was written meanwhile.
- * Enters from the replica and the coordinator (hint_add), gossip and the view (wake up); leaves to
- * hint_deliver.c. */
+ * Enters from the replica and the coordinator (hint_add); what is kept here hint_round.c sends. */
 #include "core/hint_priv.h"
 
 #include <stdlib.h>
@@ -23,6 +22,18 @@ struct hints *hints_new(struct core *core)
     return hints;
 }
 
+void hint_queue_drop(struct hint_owner *owner)
+{
+    while (owner->queue_first < owner->queue_count)
+        blob_unref(&owner->queue[owner->queue_first++]);
+}
+
+static void owner_clear(struct hint_owner *owner)
+{
+    hint_queue_drop(owner);
+    blob_unref(&owner->after);
+}
+
 void hints_free(struct hints *hints)
 {
     if (hints == NULL)
@@ -31,7 +42,7 @@ void hints_free(struct hints *hints)
         struct hint_owner *owner = hints->owners[i];
         LIST_EACH(link, &owner->sends)
         blob_unref(&container_of(link, struct hint_send, link)->key);
-        hint_owner_clear(owner);
+        owner_clear(owner);
         hint_set_free(&owner->keys);
         free(owner);
     }
@@ -226,38 +237,4 @@ static void restore_from(struct core *core, struct slice after)
 void hints_restore(struct core *core)
 {
     restore_from(core, slice_of(NULL, 0));
-}
-
-/* ---- rounds ---- */
-
-static void round_fire(struct core *core, struct timer *timer)
-{
-    for (size_t i = 0; i < core->hints->owner_count; i++)
-        hint_pass(core, core->hints->owners[i]);
-    timer_set_after_ms(core, timer, max_u64(core->config.handoff_interval_ms, 1), round_fire);
-}
-
-void hints_start(struct core *core)
-{
-    struct hints *hints = core->hints;
-    hints->started = true;
-    for (size_t i = 0; i < hints->owner_count; i++) /* the last process may have ended before */
-        hints->owners[i]->sweep = true;
-    round_fire(core, &core->hints->round);
-}
-
-void hints_on_member(struct core *core, node_id id)
-{
-    struct hint_owner *owner = hint_owner_find(core->hints, id);
-    if (owner != NULL && core->hints->started)
-        hint_pass(core, owner);
-}
-
-void hints_view_changed(struct core *core)
-{
-    struct hints *hints = core->hints;
-    for (size_t i = 0; i < hints->owner_count; i++)
-        hints->owners[i]->sweep = true;
-    if (hints->started)
-        timer_set(core, &hints->round, core->now_us, round_fire);
 }

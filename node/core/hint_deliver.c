@@ -2,25 +2,13 @@
  * HINT_WINDOW unacknowledged and fewer where that makes the owner slow (pace.h), and take out what
  * was acknowledged (PROTOCOL 6). An owner sends its record, a fallback the sloppy puts alone.
  * Whatever says that the receiver cannot take more now ends the pass; the next round begins again.
- * Enters from hint.c (rounds, news of members); leaves to the key's queue (the record), rpc
+ * Enters from hint_round.c (rounds, news of members); leaves to the key's queue (the record), rpc
  * (TRANSFER), coord_settle (what was refused). */
 #include "rules/key.h"
 #include "core/hint_priv.h"
 #include "core/replica_priv.h"
 
 static void pass_pump(struct core *core, struct hint_owner *owner);
-
-static void queue_drop(struct hint_owner *owner)
-{
-    while (owner->queue_first < owner->queue_count)
-        blob_unref(&owner->queue[owner->queue_first++]);
-}
-
-void hint_owner_clear(struct hint_owner *owner)
-{
-    queue_drop(owner);
-    blob_unref(&owner->after);
-}
 
 /* ---- one hint ---- */
 
@@ -301,7 +289,7 @@ static void pass_pump(struct core *core, struct hint_owner *owner)
     if (core->stopping)
         owner->stop = true;
     if (owner->stop)
-        queue_drop(owner);
+        hint_queue_drop(owner);
     while (owner->queue_first < owner->queue_count && !owner->stop && may_send(core, owner)) {
         struct blob *key = owner->queue[owner->queue_first];
         owner->queue[owner->queue_first++] = NULL;

@@ -69,6 +69,6 @@ void hint_remove(struct core *core, struct hint_owner *owner, struct slice key,
                  struct batch *batch);
 
 void hint_pass(struct core *core, struct hint_owner *owner);
-void hint_owner_clear(struct hint_owner *owner);
+void hint_queue_drop(struct hint_owner *owner);
 
 #endif

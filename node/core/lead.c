@@ -1,9 +1,10 @@
 /* lead: which partitions this node leads, and when that ends (PROTOCOL 4 lead). An owner seeks to
  * lead what it is the first reachable owner of (lead_seek.c), compares with those that promised
  * (lead_compare.c), and is asked by others that seek (lead_handle.c).
- * Enters from coord (may I use the fast path?), view and swim; leaves to lead_seek.c. */
+ * Enters from coord (may I use the fast path?), view and swim; wakes lead_seek.c. */
 #include <stdlib.h>
 
+#include "core/sync.h"
 #include "core/lead_priv.h"
 
 struct lead *lead_new(struct core *core)
@@ -12,11 +13,39 @@ struct lead *lead_new(struct core *core)
     struct lead *lead = base_alloc(sizeof *lead);
     list_init(&lead->compares);
     list_init(&lead->reaccept);
-    lead_seek_init(lead);
-    lead_compare_init(lead);
-    lead_handle_init(lead);
     return lead;
 }
+
+/* ---- open keys ---- */
+
+struct open_key *open_add(struct core *core, uint32_t partition, struct slice key)
+{
+    struct map *open = &core->lead->led[partition].open;
+    struct open_key *entry = map_get(open, key);
+    if (!entry) {
+        entry = base_alloc(sizeof *entry);
+        map_put(open, key, entry);
+    }
+    return entry;
+}
+
+void open_free(struct open_key *entry)
+{
+    if (!entry)
+        return;
+    blob_unref(&entry->base);
+    free(entry);
+}
+
+void open_clear(struct led *led)
+{
+    MAP_EACH(entry, &led->open)
+    open_free(entry->value);
+    map_free(&led->open);
+    led->open = (struct map){0};
+}
+
+/* ---- partitions ---- */
 
 void lead_free(struct lead *lead)
 {
@@ -25,9 +54,6 @@ void lead_free(struct lead *lead)
     for (uint32_t i = 0; i < lead->partition_count; i++)
         open_clear(&lead->led[i]);
     free(lead->led);
-    pool_free(&lead->batches);
-    lead_compare_free(lead);
-    lead_handle_free(lead);
     free(lead);
 }
 
@@ -185,4 +211,10 @@ bool lead_knows_chosen(const struct core *core, uint32_t partition, struct slice
         return false;
     view_electorate(core, partition, 0, 0, &electorate);
     return electorate.layouts[0].q == electorate.layouts[0].maj && map_get(&led->open, key) == NULL;
+}
+
+void lead_wake(struct core *core)
+{
+    if (core->config.storing && core->lead->led)
+        timer_set(core, &core->lead->step, core->now_us, core->lead->seek);
 }

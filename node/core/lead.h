@@ -9,6 +9,9 @@
 struct lead;
 struct lead *lead_new(struct core *core);
 void lead_free(struct lead *lead);
+/* Seeking, comparing and being asked (lead_seek.c); before the first event, before lead_free. */
+void leading_init(struct lead *lead);
+void leading_free(struct lead *lead);
 void lead_start(struct core *core);
 void lead_view_changed(struct core *core); /* nothing is led over a change of the view */
 void lead_on_member(struct core *core);    /* reachability changed: seek, or leave it to another */

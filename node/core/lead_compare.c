@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "rules/key.h"
+#include "core/sync.h"
 #include "core/lead_priv.h"
 
 /* An open key that is being dealt with. */
@@ -12,33 +13,6 @@ struct lead_todo {
     uint64_t attempt; /* led_handle */
     struct blob *key;
 };
-
-struct open_key *open_add(struct core *core, uint32_t partition, struct slice key)
-{
-    struct map *open = &core->lead->led[partition].open;
-    struct open_key *entry = map_get(open, key);
-    if (!entry) {
-        entry = base_alloc(sizeof *entry);
-        map_put(open, key, entry);
-    }
-    return entry;
-}
-
-static void open_free(struct open_key *entry)
-{
-    if (!entry)
-        return;
-    blob_unref(&entry->base);
-    free(entry);
-}
-
-void open_clear(struct led *led)
-{
-    MAP_EACH(entry, &led->open)
-    open_free(entry->value);
-    map_free(&led->open);
-    led->open = (struct map){0};
-}
 
 /* ---- comparing ---- */
 

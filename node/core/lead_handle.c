@@ -3,6 +3,7 @@
  * other keys whose promises must be), then to the one who seeks. */
 #include <stdlib.h>
 
+#include "core/holders.h"
 #include "core/lead_priv.h"
 
 struct lead_parked {
@@ -73,7 +74,7 @@ static bool others_can(struct core *core, uint32_t partition)
     unsigned count = 0;
     for (unsigned i = 0; i < electorate.member_count; i++)
         count += electorate.members[i] != core->id &&
-                 move_peer_holds(core, electorate.members[i], partition);
+                 holder_holds(core, electorate.members[i], partition);
     return count >= electorate.layouts[0].maj;
 }
 

@@ -53,6 +53,7 @@ struct led {
 struct lead {
     uint64_t not_before_us; /* a node that has just started reaches nobody yet */
     struct timer step;
+    void (*seek)(struct core *core, struct timer *timer); /* what the timer is for */
     struct led *led; /* one a partition; NULL until Q is known */
     uint32_t partition_count;
     uint64_t counter_seen;
@@ -74,20 +75,19 @@ void led_pause(struct core *core, struct led *led);
 void lead_saw_counter(struct core *core, const struct ballot *ballot);
 /* Another one's higher promise was noted here. */
 void led_depose(struct core *core, uint32_t partition);
+struct open_key *open_add(struct core *core, uint32_t partition, struct slice key);
+void open_free(struct open_key *entry);
+void open_clear(struct led *led);
+void lead_wake(struct core *core); /* looks at what could be led, soon */
 /* lead_handle.c */
 void lead_handle_init(struct lead *lead);
 void lead_handle_free(struct lead *lead);
-/* lead_seek.c */
-void lead_seek_init(struct lead *lead);
-void lead_wake(struct core *core); /* looks at what could be led, soon */
 /* lead_compare.c */
 void lead_compare(struct core *core, uint32_t partition);
 void lead_compare_init(struct lead *lead);
 void lead_compare_free(struct lead *lead);
 void lead_compare_next(struct core *core);
 void lead_compare_again(struct core *core);
-struct open_key *open_add(struct core *core, uint32_t partition, struct slice key);
-void open_clear(struct led *led);
 
 /* A partition and its attempt in one number, for callbacks. */
 static inline uint64_t led_handle(const struct core *core, uint32_t partition)

@@ -234,13 +234,17 @@ static void step(struct core *core, struct timer *timer)
     lead_compare_again(core);
 }
 
-void lead_wake(struct core *core)
-{
-    if (core->config.storing && core->lead->led)
-        timer_set(core, &core->lead->step, core->now_us, step);
-}
-
-void lead_seek_init(struct lead *lead)
+void leading_init(struct lead *lead)
 {
     pool_init(&lead->batches, sizeof(struct lead_batch), LEAD_BATCHES_MAX);
+    lead_compare_init(lead);
+    lead_handle_init(lead);
+    lead->seek = step;
+}
+
+void leading_free(struct lead *lead)
+{
+    pool_free(&lead->batches);
+    lead_compare_free(lead);
+    lead_handle_free(lead);
 }

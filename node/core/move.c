@@ -22,7 +22,6 @@ void move_free(struct move *move)
     if (!move)
         return;
     blob_unref(&move->proposal);
-    move_holders_free(move);
     move_holds_free(move);
     move_raises_free(move);
     pool_free(&move->changes);

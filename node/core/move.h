@@ -43,16 +43,6 @@ bool move_unwanted(const struct core *core, node_id id);
 void move_on_member(struct core *core, const struct member *member);
 void move_handle_holding(struct core *core, const struct rpc_request *request);
 void move_handle_raise(struct core *core, const struct rpc_request *request);
-/* Has this member, as far as it has told, taken the partition in the present era? */
-bool move_peer_holds(const struct core *core, node_id id, uint32_t partition);
-/* The same in the present layout, in the epoch that it knows: it may not have heard of one that
- * this node alone has noted. */
-bool move_peer_took(const struct core *core, node_id id, uint32_t partition);
-/* Is its register above the own one and of an older layout, and this member has not taken the
- * partition in the present one? What came along with it alone was never compared with what was
- * accepted beside it, so a copy of it is no acceptance. */
-bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record,
-                 const struct record *own);
 /* A stored record of this key was found damaged: the key (n = 1) or the partition recovers. */
 void move_on_damage(struct core *core, struct slice key);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "rules/key.h"
+#include "core/ask.h"
 #include "core/move_priv.h"
 
 static void name_layout(char name[64], uint32_t number)

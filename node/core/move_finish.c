@@ -12,7 +12,7 @@ static bool enough_hold(struct core *core, const struct layout *layout, uint32_t
     for (size_t i = 0; i < n; i++) {
         bool gone = gone_is(core, owners[i]);
         left += !gone;
-        count += (!gone || BROKEN(core, gone_holds)) && move_peer_holds(core, owners[i], partition);
+        count += (!gone || BROKEN(core, gone_holds)) && holder_holds(core, owners[i], partition);
     }
     struct electorate electorate;
     electorate_init(&electorate, layout, layout, partition, 0, 0);
@@ -45,7 +45,7 @@ bool move_everybody_holds(struct core *core, uint32_t partition)
     node_id owners[REPLICAS_MAX];
     size_t n = layout_owners(newest, partition, owners);
     for (size_t i = 0; i < n; i++)
-        if (!move_peer_took(core, owners[i], partition))
+        if (!holder_took(core, owners[i], partition))
             return false;
     return true;
 }

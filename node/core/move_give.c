@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "rules/key.h"
+#include "core/sync.h"
 #include "core/move_priv.h"
 #include "core/tree.h"
 
@@ -72,7 +73,7 @@ static bool only_dead_lack(struct core *core, uint32_t partition)
     size_t n = layout_owners(view_newest(core), partition, owners);
     for (size_t i = 0; i < n; i++) {
         bool reachable = rpc_reachable(core, owners[i]);
-        if (reachable && !move_peer_took(core, owners[i], partition))
+        if (reachable && !holder_took(core, owners[i], partition))
             return false;
         hold += reachable;
         lack += !reachable;

@@ -4,6 +4,7 @@
  * from sync; leaves to sync, the disk, and move_tell.c. */
 #include <stdlib.h>
 
+#include "core/sync.h"
 #include "core/move_hold.h"
 
 /* ---- whom to take from ---- */

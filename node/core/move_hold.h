@@ -2,6 +2,7 @@
 #ifndef TOYSTORE_CORE_MOVE_HOLD_H
 #define TOYSTORE_CORE_MOVE_HOLD_H
 
+#include "core/sync.h"
 #include "core/move_priv.h"
 
 /* A key whose own copy, or a source's, is damaged. */

@@ -3,6 +3,7 @@
 #define TOYSTORE_CORE_MOVE_PRIV_H
 
 #include "core/core_priv.h"
+#include "core/holders.h"
 
 enum {
     MOVE_STEP_MS = 100,      /* how often what is due is looked at, besides events */
@@ -15,21 +16,6 @@ enum {
     GIVE_RETRY_MS = 1000,    /* partitions to give up are looked for again after */
     RAISES_MAX = 1024,       /* Raise requests of others being served */
     RECOVER_RETRY_MS = 300   /* owners that were not ready are asked again after */
-};
-
-/* What a peer has told of itself, and whether it knows what this node holds. */
-struct holder {
-    node_id id;
-    struct session session; /* of the process that was told */
-    uint64_t told;          /* the version that it has acknowledged */
-    bool telling;
-    uint32_t oldest, newest;
-    struct session heard; /* of the process that told what follows */
-    uint64_t heard_version;
-    uint8_t *bitmap; /* NULL: has told nothing; Q bits */
-    uint32_t *epochs;
-    struct wish *wishes; /* for the layout after `newest` */
-    size_t wish_count;
 };
 
 /* How a partition is taken. */
@@ -79,8 +65,7 @@ struct move {
     size_t removal_count;
     struct pool changes; /* of move_change.c: answered once they are durable */
     /* move_tell.c, move_finish.c */
-    struct map holders; /* node_id -> struct holder */
-    uint64_t version;   /* of what this node holds; counts from 1 */
+    uint64_t version; /* of what this node holds; counts from 1 */
     bool finishing;
     /* move_hold.c */
     uint64_t *not_before_us; /* a partition: taken no sooner; UINT64_MAX while it is */
@@ -120,7 +105,6 @@ void move_wishes_hear(struct core *core, struct holder *holder, const struct wir
 const struct wish *move_wish_to_be(const struct core *core, node_id id, struct wish *room);
 /* move_tell.c */
 void move_tell(struct core *core);
-void move_holders_free(struct move *move);
 /* move_finish.c */
 void move_check_finish(struct core *core);
 bool move_everybody_holds(struct core *core, uint32_t partition);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "rules/key.h"
+#include "core/sync.h"
 #include "core/move_hold.h"
 #include "core/replica_priv.h"
 

@@ -5,59 +5,6 @@
 
 #include "core/move_priv.h"
 
-static struct holder *holder_of(struct core *core, node_id id)
-{
-    struct map *holders = &core->move->holders;
-    struct slice key = slice_of(&id, sizeof id);
-    struct holder *holder = map_get(holders, key);
-    if (!holder) {
-        holder = base_alloc(sizeof *holder);
-        holder->id = id;
-        map_put(holders, key, holder);
-    }
-    return holder;
-}
-
-void move_holders_free(struct move *move)
-{
-    MAP_EACH(entry, &move->holders)
-    {
-        struct holder *holder = entry->value;
-        free(holder->bitmap);
-        free(holder->epochs);
-        free(holder->wishes);
-        free(holder);
-    }
-    map_free(&move->holders);
-}
-
-bool move_peer_took(const struct core *core, node_id id, uint32_t partition)
-{
-    if (id == core->id)
-        return view_holds(core, partition);
-    const struct holder *holder = map_get(&core->move->holders, slice_of(&id, sizeof id));
-    return holder && holder->bitmap && holder->newest == view_newest(core)->number &&
-           (holder->bitmap[partition / 8] >> partition % 8 & 1) != 0;
-}
-
-bool move_peer_holds(const struct core *core, node_id id, uint32_t partition)
-{
-    if (id == core->id)
-        return view_holds(core, partition);
-    const struct holder *holder = map_get(&core->move->holders, slice_of(&id, sizeof id));
-    return move_peer_took(core, id, partition) &&
-           holder->epochs[partition] >= view_of(core, partition).epoch;
-}
-
-bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record,
-                 const struct record *own)
-{
-    bool above = record->has_register &&
-                 (!own->has_register || ballot_compare(&record->reg.ballot, &own->reg.ballot) > 0);
-    return above && record->reg.ballot.era.layout < view_newest(core)->number &&
-           view_layout_of_key(key) == 0 && !move_peer_took(core, id, view_partition_of(core, key));
-}
-
 /* ---- telling ---- */
 
 static void told(struct core *core, uint64_t id, uint64_t version, const struct rpc_answer *answer)

@@ -189,7 +189,7 @@ const struct wish *move_wish_to_be(const struct core *core, node_id id, struct w
         memcpy(room->zone, core->config.zone, sizeof room->zone);
         return move->place == PLACE_IN ? room : NULL;
     }
-    const struct holder *holder = map_get(&move->holders, slice_of(&id, sizeof id));
+    const struct holder *holder = holder_find(core, id);
     if (!holder || holder->newest != view_newest(core)->number)
         return NULL;
     for (size_t i = 0; i < holder->wish_count; i++)
@@ -207,7 +207,7 @@ bool move_unwanted(const struct core *core, node_id id)
     for (size_t i = 0; i < move->removal_count; i++)
         if (move->removals[i] == id)
             return true;
-    MAP_EACH(entry, &move->holders)
+    MAP_EACH(entry, &core->holders->by_id)
     {
         const struct holder *holder = entry->value;
         if (!newest || holder->newest != newest->number)

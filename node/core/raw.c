@@ -33,7 +33,7 @@ OPERATION_TABLE(raw_table, "raw", RAW_STATES)
 
 struct raw *raw_find(struct core *core, uint64_t handle)
 {
-    return pool_get(&core->coord->raws, handle);
+    return pool_get(&core->asks->raws, handle);
 }
 
 void raw_move(struct core *core, struct raw *raw, unsigned state)
@@ -51,7 +51,7 @@ static void raw_end(struct core *core, struct operation *operation)
     struct raw *raw = raw_of(operation);
     assert(raw->op.answered);
     arena_free(&raw->arena);
-    pool_delete(&core->coord->raws, raw->op.handle);
+    pool_delete(&core->asks->raws, raw->op.handle);
 }
 
 /* ---- the answer ---- */
@@ -202,13 +202,13 @@ static enum toystore_status check(const struct toystore_request *request, char *
     return TOYSTORE_INVALID;
 }
 
-void raw_ask(struct core *core, const struct toystore_request *request,
-             const struct session *session, ask_done_fn *done_fn, uint64_t handle)
+static void raw_ask(struct core *core, const struct toystore_request *request,
+                    const struct session *session, ask_done_fn *done_fn, uint64_t handle)
 {
     char error[160] = "";
     enum toystore_status status = check(request, error, sizeof error);
     pool_handle own;
-    struct raw *raw = status == TOYSTORE_OK ? pool_new(&core->coord->raws, &own) : NULL;
+    struct raw *raw = status == TOYSTORE_OK ? pool_new(&core->asks->raws, &own) : NULL;
     if (!raw) {
         ask_refuse(core, done_fn, handle, status == TOYSTORE_OK ? TOYSTORE_BUSY : status,
                    status == TOYSTORE_OK ? "too many requests" : error);
@@ -230,18 +230,27 @@ void raw_ask(struct core *core, const struct toystore_request *request,
         raw_move(core, raw, RAW_DO);
 }
 
-void coord_raw_init(struct coord *coord)
+void ask_any(struct core *core, const struct toystore_request *request,
+             const struct session *session, ask_done_fn *done_fn, uint64_t handle)
 {
-    pool_init(&coord->raws, sizeof(struct raw), COORD_OPS_MAX);
+    if (!request->simple)
+        ask(core, request, session, done_fn, handle);
+    else if (ask_check(core, request, done_fn, handle))
+        raw_ask(core, request, session, done_fn, handle);
 }
 
-void coord_raw_free_all(struct coord *coord)
+void raw_init(struct asks *asks)
 {
-    for (size_t i = 0; i < coord->raws.capacity; i++) {
-        struct raw *raw = coord->raws.objects[i];
+    pool_init(&asks->raws, sizeof(struct raw), COORD_OPS_MAX);
+}
+
+void raw_free(struct asks *asks)
+{
+    for (size_t i = 0; i < asks->raws.capacity; i++) {
+        struct raw *raw = asks->raws.objects[i];
         if (raw)
             arena_free(&raw->arena);
     }
-    pool_free(&coord->raws);
-    map_free(&coord->directories);
+    pool_free(&asks->raws);
+    map_free(&asks->directories);
 }

@@ -3,7 +3,7 @@
 #ifndef TOYSTORE_CORE_RAW_H
 #define TOYSTORE_CORE_RAW_H
 
-#include "core/coord_priv.h"
+#include "core/ask_priv.h"
 #include "wire/file_pieces.h"
 
 struct raw {

@@ -85,7 +85,7 @@ static struct bury *bury_of(struct operation *operation)
 
 static struct bury *bury_find(struct core *core, uint64_t handle)
 {
-    return pool_get(&core->coord->buries, handle);
+    return pool_get(&core->asks->buries, handle);
 }
 
 static void move(struct core *core, struct bury *bury, unsigned state)
@@ -98,7 +98,7 @@ static void bury_end(struct core *core, struct operation *operation)
     struct bury *bury = bury_of(operation);
     arena_free(&bury->arena);
     arena_free(&bury->page_arena);
-    pool_delete(&core->coord->buries, bury->op.handle);
+    pool_delete(&core->asks->buries, bury->op.handle);
 }
 
 static void ask_for(struct core *core, const struct bury *bury,
@@ -350,7 +350,7 @@ void raw_bury(struct core *core, const struct toystore_result *result)
     for (size_t i = 0; i < result->version_count; i++) {
         pool_handle own;
         struct bury *bury = result->versions[i].kind == TOYSTORE_REFERENCE
-                                ? pool_new(&core->coord->buries, &own)
+                                ? pool_new(&core->asks->buries, &own)
                                 : NULL;
         if (bury == NULL)
             continue;
@@ -360,19 +360,19 @@ void raw_bury(struct core *core, const struct toystore_result *result)
     }
 }
 
-void coord_bury_init(struct coord *coord)
+void bury_init(struct asks *asks)
 {
-    pool_init(&coord->buries, sizeof(struct bury), BURIALS_MAX);
+    pool_init(&asks->buries, sizeof(struct bury), BURIALS_MAX);
 }
 
-void coord_bury_free_all(struct coord *coord)
+void bury_free(struct asks *asks)
 {
-    for (size_t i = 0; i < coord->buries.capacity; i++) {
-        struct bury *bury = coord->buries.objects[i];
+    for (size_t i = 0; i < asks->buries.capacity; i++) {
+        struct bury *bury = asks->buries.objects[i];
         if (bury == NULL)
             continue;
         arena_free(&bury->arena);
         arena_free(&bury->page_arena);
     }
-    pool_free(&coord->buries);
+    pool_free(&asks->buries);
 }

@@ -12,16 +12,16 @@ enum { DIRECTORIES_MAX = 4096, MAKE_TRIES_MAX = 16, DIRECTORY_MODE = S_IFDIR | 0
 
 /* ---- directories that were seen; one that has gone since is noticed behind the answer ---- */
 
-static bool known(const struct coord *coord, struct slice directory)
+static bool known(const struct asks *asks, struct slice directory)
 {
-    return map_get(&coord->directories, directory) != NULL;
+    return map_get(&asks->directories, directory) != NULL;
 }
 
-static void remember(struct coord *coord, struct slice directory)
+static void remember(struct asks *asks, struct slice directory)
 {
-    if (coord->directories.count >= DIRECTORIES_MAX)
-        map_free(&coord->directories);
-    map_put(&coord->directories, directory, coord);
+    if (asks->directories.count >= DIRECTORIES_MAX)
+        map_free(&asks->directories);
+    map_put(&asks->directories, directory, asks);
 }
 
 static struct slice ancestor(const struct raw *raw)
@@ -72,7 +72,7 @@ void raw_put_begin(struct core *core, struct raw *raw)
 {
     struct slice key = slice_public(raw->request.key);
     raw->depth = key_parent(key).size;
-    if (raw->depth == 0 || known(core->coord, ancestor(raw)))
+    if (raw->depth == 0 || known(core->asks, ancestor(raw)))
         raw_move(core, raw, RAW_DO);
     else
         raw_move(core, raw, RAW_PARENT);
@@ -99,7 +99,7 @@ static void looked(struct core *core, uint64_t handle, const struct toystore_res
     struct raw *raw = raw_find(core, handle);
     if (result->status == TOYSTORE_NOT_FOUND) {
         raw->depth = key_parent(ancestor(raw)).size;
-        if (raw->depth == 0 || known(core->coord, ancestor(raw)))
+        if (raw->depth == 0 || known(core->asks, ancestor(raw)))
             descend(core, raw);
         else
             raw_move(core, raw, RAW_PARENT);
@@ -113,7 +113,7 @@ static void looked(struct core *core, uint64_t handle, const struct toystore_res
         fail_above(core, raw, TOYSTORE_NOT_DIRECTORY, "is no directory");
         return;
     }
-    remember(core->coord, ancestor(raw));
+    remember(core->asks, ancestor(raw));
     descend(core, raw);
 }
 
@@ -126,7 +126,7 @@ static void made(struct core *core, uint64_t handle, const struct toystore_resul
 {
     struct raw *raw = raw_find(core, handle);
     if (result->status == TOYSTORE_OK) {
-        remember(core->coord, ancestor(raw));
+        remember(core->asks, ancestor(raw));
         descend(core, raw);
     } else if (result->status == TOYSTORE_CONFLICT && ++raw->tries < MAKE_TRIES_MAX) {
         raw_move(core, raw, RAW_PARENT); /* somebody else made something there */
@@ -162,7 +162,7 @@ static void looked_again(struct core *core, uint64_t handle, const struct toysto
     bool closing = there && there->kind == TOYSTORE_DIRECTORY &&
                    (there->attributes.flags & TOYSTORE_FLAG_CLOSING);
     if (gone || (there && there->kind != TOYSTORE_DIRECTORY))
-        map_remove(&core->coord->directories, ancestor(raw));
+        map_remove(&core->asks->directories, ancestor(raw));
     if (!gone && !closing) {
         raw_move(core, raw, RAW_DONE);
         return;

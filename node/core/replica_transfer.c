@@ -1,6 +1,7 @@
 /* TRANSFER: store() of many records of one partition, for hints, repair and moves; SYNC: what was
  * acknowledged before is made durable (PROTOCOL 3 and 5, DESIGN 6). */
 #include "rules/key.h"
+#include "core/holders.h"
 #include "core/move.h"
 #include "core/replica_priv.h"
 
@@ -27,7 +28,7 @@ static enum toystore_status transfer_one(struct core *core, struct replica_reque
         return TOYSTORE_OK;
     bool owner = replica_from_owner(core, item->key, request->from);
     bool doubt = owner && !item->settled &&
-                 move_unheld(core, item->key, request->from, &incoming, &work->record);
+                 holder_unheld(core, item->key, request->from, &incoming, &work->record);
     status = replica_store(work, &view_partition(core, request->partition)->promised, &incoming,
                            item->settled || BROKEN(core, promise_ignored), owner && !doubt);
     return doubt && status == TOYSTORE_OK ? TOYSTORE_REFUSED : status;

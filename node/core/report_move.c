@@ -1,6 +1,7 @@
 /* report_move: what moves in the layout, and who is on the way out: the part of "status" that a
  * progress bar is drawn from. From memory alone. */
 #include "base/json.h"
+#include "core/holders.h"
 #include "core/report.h"
 
 #include <stdio.h>
@@ -43,7 +44,7 @@ static void put_movement(const struct core *core, struct json *json, const struc
     for (uint32_t p = 0; p < newest->partitions; p++)
         if (layout_owns(newest, p, id)) {
             owned++;
-            held += move_peer_holds(core, id, p);
+            held += holder_holds(core, id, p);
         }
     if (held == owned)
         return;

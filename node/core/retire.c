@@ -26,9 +26,7 @@ void retire_free(struct retire *retire)
     if (retire == NULL)
         return;
     retire_tell_free(retire);
-    retire_propose_free(retire);
     map_free(&retire->noted);
-    retire_sweep_free(retire);
     free(retire->list);
     free(retire->swept);
     free(retire->swept_us);

@@ -10,6 +10,8 @@
 struct retire;
 struct retire *retire_new(void);
 void retire_free(struct retire *retire);
+void retiring_init(struct retire *retire);
+void retiring_free(struct retire *retire);
 void retire_start(struct core *core);
 
 /* ---- what is noted here (retire.c) ---- */

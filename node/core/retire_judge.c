@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "rules/key.h"
+#include "core/ask.h"
 #include "core/retire_priv.h"
 #include "wire/file_pieces.h"
 

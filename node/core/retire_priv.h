@@ -97,8 +97,9 @@ struct retire {
     /* retire_tell.c */
     struct map tellers; /* node_id -> struct teller */
     struct pool served;
-    struct timer step;
-    size_t in_force;        /* of the list: the first so many are */
+    struct timer due_timer;
+    void (*step)(struct core *core, struct timer *timer); /* what it is for (retire_step.c) */
+    size_t in_force;                                      /* of the list: the first so many are */
     size_t judged;          /* list and layout when that was looked at last, */
     uint32_t judged_newest; /* unless somebody acknowledged more since: */
     bool told_more;

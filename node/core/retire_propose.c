@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "rules/key.h"
+#include "core/ask.h"
 #include "core/retire_priv.h"
 
 enum { SESSION_KEY_SIZE = sizeof KEY_SESSIONS + 2 * SESSION_SIZE };

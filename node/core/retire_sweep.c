@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "rules/key.h"
+#include "core/ask.h"
 #include "core/retire_priv.h"
 
 void retire_sweep_free(struct retire *retire)

@@ -314,27 +314,10 @@ bool retire_learned(const struct core *core, node_id from)
            same_digest(&teller->heard, &teller->learned);
 }
 
-/* ---- the timer of this and of retire_propose.c ---- */
-
-static void step(struct core *core, struct timer *timer)
-{
-    timer_set_after_ms(core, timer, RETIRE_STEP_MS, step);
-    if (core->stopping || !view_newest(core))
-        return;
-    retire_propose(core);
-    retire_tell(core);
-    retire_sweep(core);
-}
+/* ---- what is due ---- */
 
 void retire_wake(struct core *core)
 {
     if (core->started && core->config.storing)
-        timer_set(core, &core->retire->step, core->now_us, step);
-}
-
-void retire_start(struct core *core)
-{
-    session_retire_past(core);
-    if (core->config.storing)
-        timer_set_after_ms(core, &core->retire->step, RETIRE_STEP_MS, step);
+        timer_set(core, &core->retire->due_timer, core->now_us, core->retire->step);
 }

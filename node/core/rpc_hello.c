@@ -77,7 +77,6 @@ void hello_serve(struct core *core, struct inbound *inbound, const struct rpc_or
         core_log(core, LOG_WARNING, "refused a Hello from %s:%u: %s", inbound->from.host,
                  inbound->from.port, error);
     }
-    const struct layout *layout = view_newest(core);
     RPC_REPLY(core, origin, hello_reply,
               {.status = (uint32_t)status,
                .message = slice_str(error),
@@ -85,15 +84,14 @@ void hello_serve(struct core *core, struct inbound *inbound, const struct rpc_or
                .cluster_id = slice_of(core->self.cluster, CLUSTER_ID_SIZE),
                .node = core->id,
                .session = core->session,
-               .partitions = view_partition_count(core),
-               .replicas = layout ? layout->n : 0});
+               .partitions = core->partitions,
+               .replicas = core->replicas});
 }
 
 enum toystore_status hello_check_reply(const struct core *core, node_id expected,
                                        struct slice result, struct hello_reply *ret, char *error,
                                        size_t error_size)
 {
-    const struct layout *layout = view_newest(core);
     if (!hello_reply_decode(result, ret)) {
         snprintf(error, error_size, "malformed answer to Hello");
         return TOYSTORE_INVALID;
@@ -117,10 +115,10 @@ enum toystore_status hello_check_reply(const struct core *core, node_id expected
         snprintf(error, error_size, "another node answers there");
         return TOYSTORE_UNAVAILABLE;
     }
-    if (layout != NULL && ret->partitions != 0 &&
-        (ret->partitions != layout->partitions || ret->replicas != layout->n)) {
+    if (core->partitions != 0 && ret->partitions != 0 &&
+        (ret->partitions != core->partitions || ret->replicas != core->replicas)) {
         snprintf(error, error_size, "has %u partitions and %u replicas, not %u and %u",
-                 ret->partitions, ret->replicas, layout->partitions, layout->n);
+                 ret->partitions, ret->replicas, core->partitions, core->replicas);
         return TOYSTORE_MISMATCH;
     }
     return TOYSTORE_OK;

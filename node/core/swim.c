@@ -1,7 +1,8 @@
 /* swim: what of the failure detector starts and ends, its datagrams, and what of the members is
  * remembered over a restart.
  *
- * enters from: core.c (datagrams, Exchange), boot.c; leaves to: the hook `member`, and datagrams. */
+ * enters from: core.c (datagrams, Exchange), boot.c; leaves to: the hook `member`, and datagrams.
+ */
 #include "core/identity.h"
 #include "core/swim_priv.h"
 

@@ -24,14 +24,14 @@ enum {
     SUSPICION_MAX_MULT = 6,
     RETRANSMIT_MULT = 4,
     AWARENESS_MAX = 8,
-    RELAYS_MAX = 64,          /* indirect pings made for others at one time */
-    EXCHANGE_PROBES = 30,     /* a full exchange every so many probe intervals, */
-    UNKNOWN_PROBES = 2,       /* or so many while a member of the layout is unknown */
-    RECONNECT_PROBES = 3,     /* one of the dead is tried every so many */
-    JOIN_PROBES_MAX = 10,     /* seeds are tried again at least every so many */
+    RELAYS_MAX = 64,           /* indirect pings made for others at one time */
+    EXCHANGE_PROBES = 30,      /* a full exchange every so many probe intervals, */
+    UNKNOWN_PROBES = 2,        /* or so many while a member of the layout is unknown */
+    RECONNECT_PROBES = 3,      /* one of the dead is tried every so many */
+    JOIN_PROBES_MAX = 10,      /* seeds are tried again at least every so many */
     CLIENT_FORGET_PROBES = 60, /* a client dead for so long is retired (DESIGN 4), and forgotten */
-    RIVAL_CLAIMS_MAX = 4,     /* times that another process may outbid this node's own word */
-    NEW_PROBES = 10           /* a process is new for so many probe intervals */
+    RIVAL_CLAIMS_MAX = 4,      /* times that another process may outbid this node's own word */
+    NEW_PROBES = 10            /* a process is new for so many probe intervals */
 };
 
 enum datagram_type { SWIM_PING, SWIM_ACK, SWIM_NACK, SWIM_PING_REQ, SWIM_GOSSIP, SWIM_TYPES };

@@ -8,6 +8,7 @@
  * from sync_start; leaves to rpc (TREE, FETCH), the disk, and the caller's differ and done.
  */
 #include "rules/key.h"
+#include "core/sync.h"
 #include "core/tree_priv.h"
 
 #include <stdlib.h>
@@ -44,9 +45,23 @@ _Static_assert(TREE_BUCKETS == 64, "buckets are bits of a word");
 
 enum { ROOT_COMPARED, ROOT_TOLD }; /* how the root was asked for: rpc_call's index */
 
-const size_t sync_size = sizeof(struct sync);
+struct syncs {
+    struct pool all;
+};
 
-void sync_clear(struct sync *sync)
+struct syncs *syncs_new(void)
+{
+    struct syncs *syncs = base_alloc(sizeof *syncs);
+    pool_init(&syncs->all, sizeof(struct sync), SYNCS_MAX);
+    return syncs;
+}
+
+size_t syncs_open(const struct core *core)
+{
+    return core->syncs->all.count;
+}
+
+static void sync_clear(struct sync *sync)
 {
     if (sync == NULL)
         return;
@@ -56,10 +71,20 @@ void sync_clear(struct sync *sync)
     blob_unref(&sync->fetched);
 }
 
+void syncs_free(struct syncs *syncs)
+{
+    if (!syncs)
+        return;
+    for (size_t i = 0; i < syncs->all.capacity; i++)
+        sync_clear(syncs->all.objects[i]);
+    pool_free(&syncs->all);
+    free(syncs);
+}
+
 static void sync_delete(struct core *core, struct sync *sync)
 {
     sync_clear(sync);
-    pool_delete(tree_syncs(core), sync->handle);
+    pool_delete(&core->syncs->all, sync->handle);
 }
 
 static void sync_finish(struct core *core, struct sync *sync, enum toystore_status status)
@@ -73,14 +98,14 @@ static void sync_finish(struct core *core, struct sync *sync, enum toystore_stat
 
 void sync_cancel(struct core *core, uint64_t handle)
 {
-    struct sync *sync = pool_get(tree_syncs(core), handle);
+    struct sync *sync = pool_get(&core->syncs->all, handle);
     if (sync != NULL)
         sync_delete(core, sync);
 }
 
 static void sync_adopted(struct core *core, uint64_t handle)
 {
-    struct sync *sync = pool_get(tree_syncs(core), handle);
+    struct sync *sync = pool_get(&core->syncs->all, handle);
     if (sync != NULL)
         sync_finish(core, sync, TOYSTORE_STALE);
 }
@@ -191,7 +216,7 @@ static bool compare_page(struct sync *sync, const struct core_event *event)
 
 static void page_scanned(struct core *core, const struct core_event *event, struct resume resume)
 {
-    struct sync *sync = pool_get(tree_syncs(core), resume.handle);
+    struct sync *sync = pool_get(&core->syncs->all, resume.handle);
     if (sync == NULL)
         return;
     if (event->status != 0) {
@@ -210,7 +235,7 @@ static void page_answered(struct core *core, uint64_t handle, uint64_t index,
                           const struct rpc_answer *answer)
 {
     (void)index;
-    struct sync *sync = pool_get(tree_syncs(core), handle);
+    struct sync *sync = pool_get(&core->syncs->all, handle);
     if (sync == NULL)
         return;
     if (answer->status != TOYSTORE_OK) {
@@ -265,7 +290,7 @@ static void fetch_answered(struct core *core, uint64_t handle, uint64_t index,
                            const struct rpc_answer *answer)
 {
     (void)index;
-    struct sync *sync = pool_get(tree_syncs(core), handle);
+    struct sync *sync = pool_get(&core->syncs->all, handle);
     struct fetch_reply reply;
     if (sync == NULL)
         return;
@@ -337,7 +362,7 @@ static void sync_pump(struct core *core, struct sync *sync)
     bool more = true;
     while (more && sync->open < SYNC_OPEN_MAX) {
         more = hand_over(core, sync);
-        if (pool_get(tree_syncs(core), handle) == NULL) /* cancelled by the caller */
+        if (pool_get(&core->syncs->all, handle) == NULL) /* cancelled by the caller */
             return;
     }
     sync->pumping = false;
@@ -355,7 +380,7 @@ static void sync_pump(struct core *core, struct sync *sync)
 
 void sync_next(struct core *core, uint64_t handle)
 {
-    struct sync *sync = pool_get(tree_syncs(core), handle);
+    struct sync *sync = pool_get(&core->syncs->all, handle);
     if (sync == NULL)
         return;
     assert(sync->open > 0);
@@ -393,7 +418,7 @@ static void root_ask_older(struct core *core, struct sync *sync)
 static void root_answered(struct core *core, uint64_t handle, uint64_t index,
                           const struct rpc_answer *answer)
 {
-    struct sync *sync = pool_get(tree_syncs(core), handle);
+    struct sync *sync = pool_get(&core->syncs->all, handle);
     struct tree_reply reply;
     if (sync == NULL)
         return;
@@ -434,7 +459,7 @@ uint64_t sync_start(struct core *core, uint32_t partition, node_id from, uint32_
                     sync_differ_fn *differ, sync_done_fn *done, uint64_t handle)
 {
     pool_handle own;
-    struct sync *sync = pool_new(tree_syncs(core), &own);
+    struct sync *sync = pool_new(&core->syncs->all, &own);
     if (sync == NULL)
         return 0;
     sync->handle = own;

@@ -17,25 +17,19 @@ struct trees {
     uint32_t partitions;
     struct tree **trees; /* NULL: nothing in this partition */
     struct map marked;   /* tokens of keys that were found damaged */
-    struct pool servings, syncs;
+    struct pool servings;
 };
 
 struct trees *trees_new(void)
 {
     struct trees *trees = base_alloc(sizeof *trees);
     pool_init(&trees->servings, tree_serving_size, RPC_INBOUND_MAX);
-    pool_init(&trees->syncs, sync_size, SYNCS_MAX);
     return trees;
 }
 
 struct pool *tree_servings(struct core *core)
 {
     return &core->trees->servings;
-}
-
-struct pool *tree_syncs(struct core *core)
-{
-    return &core->trees->syncs;
 }
 
 void trees_free(struct trees *trees)
@@ -48,10 +42,7 @@ void trees_free(struct trees *trees)
     map_free(&trees->marked);
     for (size_t i = 0; i < trees->servings.capacity; i++)
         tree_serving_clear(trees->servings.objects[i]);
-    for (size_t i = 0; i < trees->syncs.capacity; i++)
-        sync_clear(trees->syncs.objects[i]);
     pool_free(&trees->servings);
-    pool_free(&trees->syncs);
     free(trees);
 }
 

@@ -5,16 +5,13 @@
 #include "core/core_priv.h"
 
 struct tree_serving; /* a TREE or FETCH of somebody else (tree_serve.c) */
-struct sync;         /* a comparison of this node's (sync.c) */
 
 enum { TREE_ROOT = UINT32_MAX }; /* tree_request.bucket: the root and all buckets */
 enum tree_purpose { TREE_COMPARE, TREE_TAKE };
 
-extern const size_t tree_serving_size, sync_size;
+extern const size_t tree_serving_size;
 struct pool *tree_servings(struct core *core);
-struct pool *tree_syncs(struct core *core);
 void tree_serving_clear(struct tree_serving *serving);
-void sync_clear(struct sync *sync);
 
 struct hash128 tree_bucket(const struct core *core, uint32_t partition, uint32_t bucket);
 /* Reads TREE_ITEMS_MAX tokens of the bucket behind `after` (zero: from its first). */

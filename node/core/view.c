@@ -99,6 +99,14 @@ const struct layout *view_keep_layout(struct core *core, struct layout *layout)
     return views->layouts[lowest] = layout;
 }
 
+void view_newest_changed(struct core *core)
+{
+    const struct layout *newest = view_newest(core);
+    core->self.layout_newest = newest->number;
+    core->partitions = core->views->partition_count;
+    core->replicas = newest->n;
+}
+
 static void restore_layouts(struct core *core, struct slice value)
 {
     struct cursor cursor = cursor_of(value);
@@ -110,7 +118,7 @@ static void restore_layouts(struct core *core, struct slice value)
     }
     core->views->oldest = core->views->oldest_coming = oldest;
     core->views->newest = core->views->newest_coming = newest;
-    core->self.layout_newest = newest;
+    view_newest_changed(core);
     memcpy(core->self.cluster, view_newest(core)->cluster, CLUSTER_ID_SIZE);
 }
 

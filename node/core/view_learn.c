@@ -34,7 +34,7 @@ static void installed(struct core *core, const struct core_event *event, struct 
     if (older_ended)
         views->oldest = install.oldest;
     if (newer) {
-        core->self.layout_newest = views->newest;
+        view_newest_changed(core);
         memcpy(core->self.cluster, view_newest(core)->cluster, CLUSTER_ID_SIZE);
         core->hooks->self_changed(core);
     }

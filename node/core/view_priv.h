@@ -86,6 +86,8 @@ struct views {
 
 /* Makes a layout one of those that are known (not live yet); takes it. */
 const struct layout *view_keep_layout(struct core *core, struct layout *layout);
+/* What the rooms below say of the newest layout. */
+void view_newest_changed(struct core *core);
 /* view_gone.c */
 void view_mark_gone(const struct core *core, struct layout *layout);
 void view_size_partitions(struct core *core, uint32_t partitions); /* Q is known; once */

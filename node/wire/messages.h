@@ -82,9 +82,10 @@ enum wire_method wire_method_find(struct slice name); /* METHOD_NONE: no such */
     void wire_put_##type(struct buf *out, wire_##type value);                                      \
     bool wire_get_##type(struct cursor *cursor, wire_##type *ret);
 WIRE_VALUE(U32)
-WIRE_VALUE(U64) WIRE_VALUE(BOOL) WIRE_VALUE(NODE) WIRE_VALUE(BYTES) WIRE_VALUE(SESSION)
-    WIRE_VALUE(OPID) WIRE_VALUE(OP) WIRE_VALUE(ERA) WIRE_VALUE(VIEW) WIRE_VALUE(BALLOT)
-        WIRE_VALUE(HASH) WIRE_VALUE(ATTRIBUTES) WIRE_VALUE(LIST)
+WIRE_VALUE(U64)
+WIRE_VALUE(BOOL) WIRE_VALUE(NODE) WIRE_VALUE(BYTES) WIRE_VALUE(SESSION) WIRE_VALUE(OPID)
+    WIRE_VALUE(OP) WIRE_VALUE(ERA) WIRE_VALUE(VIEW) WIRE_VALUE(BALLOT) WIRE_VALUE(HASH)
+        WIRE_VALUE(ATTRIBUTES) WIRE_VALUE(LIST)
 #undef WIRE_VALUE
 
 #endif

@@ -1,6 +1,7 @@
 /* Members that leave, are removed, or weigh something else (PROTOCOL 7 choose, Gone). */
 #include <stdio.h>
 
+#include "core/holders.h"
 #include "keys.h"
 
 static unsigned copies(const char *key, unsigned nodes)
@@ -41,7 +42,7 @@ static bool settled(unsigned node, size_t count)
         node_id owners[REPLICAS_MAX];
         size_t n = layout_owners(view_newest(core), p, owners);
         for (size_t i = 0; i < n; i++)
-            if (rpc_reachable(core, owners[i]) && !move_peer_holds(core, owners[i], p))
+            if (rpc_reachable(core, owners[i]) && !holder_holds(core, owners[i], p))
                 return false;
     }
     return true;

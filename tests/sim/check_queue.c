@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "core/collect_priv.h"
-#include "core/coord_priv.h"
+#include "core/ask_priv.h"
 #include "core/entropy_priv.h"
 #include "core/hint_priv.h"
 #include "core/lead_priv.h"
@@ -12,6 +12,7 @@
 #include "core/replica_priv.h"
 #include "core/retire_priv.h"
 #include "core/rpc_priv.h"
+#include "core/sync.h"
 #include "core/tree_priv.h"
 #include "core/view_priv.h"
 #include "sim/sim.h"
@@ -56,7 +57,7 @@ static size_t hint_window(const struct core *core)
     Q("requests of others", c->rpc->inbound_open, RPC_INBOUND_MAX)                                 \
     Q("requests of one connection", inbound_requests(c), INBOUND_PER_CONN_MAX)                     \
     Q("calls", c->calls_open, CALLS_MAX)                                                           \
-    Q("puts that were asked for", c->coord->asks.count, COORD_OPS_MAX)                             \
+    Q("puts that were asked for", c->asks->puts.count, COORD_OPS_MAX)                              \
     Q("puts", c->coord->puts.count, COORD_OPS_MAX)                                                 \
     Q("sloppy puts", c->coord->sloppies.count, COORD_OPS_MAX)                                      \
     Q("gets", c->coord->gets.count, COORD_OPS_MAX)                                                 \
@@ -71,7 +72,7 @@ static size_t hint_window(const struct core *core)
     Q("operations on keys", c->replica->ops.count, REPLICA_OPS_MAX)                                \
     Q("requests to replicas", c->replica->requests.count, RPC_INBOUND_MAX)                         \
     Q("hints in flight to one owner", hint_window(c), HINT_WINDOW)                                 \
-    Q("comparisons", tree_syncs(c)->count, SYNCS_MAX)                                              \
+    Q("comparisons", syncs_open(c), SYNCS_MAX)                                                     \
     Q("comparisons of others", tree_servings(c)->count, RPC_INBOUND_MAX)                           \
     Q("comparisons to repair", c->entropy->syncs.count, ENTROPY_SYNCS_MAX)                         \
     Q("keys being repaired", c->entropy->busy, ENTROPY_KEYS_MAX)                                   \

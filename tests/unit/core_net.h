@@ -113,7 +113,8 @@ static int net_of(const struct core *core)
     return -1;
 }
 
-static void net_on_member(struct core *core, enum toystore_event_type type, const struct member *member)
+static void net_on_member(struct core *core, enum toystore_event_type type,
+                          const struct member *member)
 {
     struct node *node = &net.nodes[net_of(core)];
     node->event_count++;

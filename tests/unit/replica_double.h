@@ -4,9 +4,11 @@
 #define TOYSTORE_TEST_REPLICA_DOUBLE_H
 
 #include "core/hint.h"
+#include "core/holders.h"
 #include "rules/key.h"
 #include "core/replica_priv.h"
 #include "core/retire_priv.h"
+#include "core/sync.h"
 #include "core/tree_priv.h"
 
 #include "disk_double.h"
@@ -60,8 +62,8 @@ bool view_mute(const struct core *core, uint32_t partition)
     return world.partitions[core->id][partition].mute;
 }
 
-bool move_unheld(const struct core *core, struct slice key, node_id id, const struct record *record,
-                 const struct record *own)
+bool holder_unheld(const struct core *core, struct slice key, node_id id,
+                   const struct record *record, const struct record *own)
 {
     (void)core;
     (void)key;
@@ -120,19 +122,22 @@ void view_adopt(struct core *core, uint32_t partition, const struct view *theirs
     done(core, handle);
 }
 
-void move_on_damage(struct core *core, struct slice key)
+static void world_damaged(struct core *core, struct slice key)
 {
     (void)core;
     (void)key;
     world.damages++;
 }
 
-void collect_heard(struct core *core, uint32_t partition, struct era era)
+static void world_collected(struct core *core, uint32_t partition, struct era era)
 {
     (void)core;
     (void)partition;
     (void)era;
 }
+
+static const struct core_hooks world_hooks = {.damaged = world_damaged,
+                                              .collected = world_collected};
 
 /* retire.c is the real one; who tells it to whom is not looked at here. */
 void retire_tell_init(struct retire *retire)
@@ -317,8 +322,10 @@ static void world_open(unsigned owners)
         core->id = id;
         core->out = &world.actions;
         core->config.storing = true;
+        core->hooks = &world_hooks;
         core->replica = replica_new(core);
         core->trees = trees_new();
+        core->syncs = syncs_new();
         core->graves = graves_new();
         core->retire = retire_new();
         trees_size(core, PARTITIONS);
@@ -331,6 +338,7 @@ static void world_close(void)
     world_run();
     for (node_id id = 1; id <= CORES; id++) {
         replica_free(world.cores[id].replica);
+        syncs_free(world.cores[id].syncs);
         trees_free(world.cores[id].trees);
         graves_free(world.cores[id].graves);
         retire_free(world.cores[id].retire);
