@@ -106,9 +106,11 @@ bool put_own_accept(struct core *core, struct coord_put *put, struct replica_wor
     return true;
 }
 
-void put_own_failed(struct core *core, struct coord_put *put, int status)
+void put_own_failed(struct core *core, struct coord_put *put, const struct replica_work *work)
 {
-    put->sent = put->sent_before;
+    int status = work->status;
+    if (!work->written) /* else it stands there, and may be found and chosen */
+        put->sent = put->sent_before;
     enum toystore_status word = status == -ENOSPC  ? TOYSTORE_NO_SPACE
                                 : status == -EBUSY ? TOYSTORE_BUSY
                                                    : TOYSTORE_IO;

@@ -244,6 +244,7 @@ static void get_ask(struct core *core, struct operation *operation)
     get->view = view_of(core, get->partition);
     struct electorate *electorate = &get->tally.electorate;
     view_electorate_key(core, get->key, 0, get->r, electorate);
+    get->tally.collected = view_collected(core, get->key);
     if (BROKEN(core, get_one_layout) && electorate->layout_count == 2) {
         electorate->layouts[0] = electorate->layouts[1];
         electorate->layout_count = 1;

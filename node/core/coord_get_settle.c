@@ -17,13 +17,13 @@ static bool same_attempt(const struct coord_get *get, uint64_t index, unsigned s
 }
 
 /* The owner's record is chosen, and at or above what was shown. */
-static bool take_settled(struct coord_get *get, const struct replica_reply *reply,
-                         struct blob *frame)
+static bool take_settled(const struct core *core, struct coord_get *get,
+                         const struct replica_reply *reply, struct blob *frame)
 {
     struct record record = {0};
     if (reply->record.size > 0) {
         struct slice bytes = arena_copy(&get->tally.arena, reply->record);
-        if (record_decode(&get->tally.arena, bytes, &record) != 0)
+        if (record_take(&get->tally.arena, bytes, view_collected(core, get->key), &record) != 0)
             return false;
     }
     (void)frame;
@@ -44,7 +44,7 @@ static void on_settled(struct core *core, uint64_t handle, uint64_t index,
     struct replica_reply reply = {.status = TOYSTORE_UNAVAILABLE};
     if (answer->status == TOYSTORE_OK && !replica_reply_decode(answer->result, &reply))
         reply.status = TOYSTORE_INVALID;
-    if (reply.status == TOYSTORE_OK && take_settled(get, &reply, answer->frame))
+    if (reply.status == TOYSTORE_OK && take_settled(core, get, &reply, answer->frame))
         get_chosen(core, get);
     else if (reply.status == TOYSTORE_STALE)
         get_take_view(core, get, &reply.view, answer->from);

@@ -34,7 +34,8 @@ static void on_fallback(struct core *core, uint64_t handle, uint64_t index,
     if (answer->status == TOYSTORE_OK && replica_reply_decode(answer->result, &reply) &&
         reply.status == TOYSTORE_OK) {
         struct slice bytes = arena_copy(&get->tally.arena, reply.record);
-        if (bytes.size == 0 || record_decode(&get->tally.arena, bytes, &record) == 0) {
+        if (bytes.size == 0 ||
+            record_take(&get->tally.arena, bytes, view_collected(core, get->key), &record) == 0) {
             record.has_register = false; /* a register counts only from an owner */
             record_merge(&get->tally.arena, &get->tally.base, &record, &get->tally.base);
             get->fallback_shown++;

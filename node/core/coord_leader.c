@@ -120,7 +120,7 @@ static bool judge_base(struct coord_put *put, struct replica_work *work, struct 
 {
     struct record base = {0};
     if (put->base_bytes && put->base_bytes->size > 0 &&
-        record_decode(&work->arena, blob_slice(put->base_bytes), &base) != 0)
+        record_take(&work->arena, blob_slice(put->base_bytes), put->put.collected, &base) != 0)
         return false;
     record_merge(&work->arena, &work->record, &base, record);
     put->answer = TOYSTORE_OK;
@@ -178,7 +178,7 @@ static void lead_done(struct core *core, struct replica_work *work)
     if (!put || work->index >> 8 != put->attempt || put->op.state != PUT_LEAD)
         return;
     if (work->status != 0)
-        put_own_failed(core, put, work->status);
+        put_own_failed(core, put, work);
     else if (work->write)
         put_move(core, put, PUT_ACCEPT);
     else if (put->chosen)

@@ -151,7 +151,8 @@ void own_merge(const struct core *core, struct slice name, struct arena *arena, 
 {
     const struct own_key *key = own_shown(core, name);
     for (size_t i = 0; key && i < key->count; i++)
-        merge_put(arena, &key->puts[i], base);
+        if (era_compare(key->puts[i].op.era, view_collected(core, name)) >= 0)
+            merge_put(arena, &key->puts[i], base);
 }
 
 struct wire_list own_pack(const struct core *core, struct slice name, struct buf *out)

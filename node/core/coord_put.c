@@ -205,9 +205,12 @@ bool put_begin(struct core *core, struct coord_put *put)
     if (BROKEN(core, put_one_layout))
         put->tally.electorate.layout_count = 1;
     put->put.era = view_era(put->view);
-    put->put.collected = put->view.collected;
+    put->put.collected = put->tally.collected = put->view.collected;
     if (BROKEN(core, collect_unviewed) && core->config.storing)
         put->put.collected = view_partition(core, put->partition)->collected;
+    /* Some of it may have been collected since the last attempt. */
+    if (put->own_items.count > 0)
+        own_read(core, put->partition, &put->own_items, &put->request_arena, &put->own);
     if (electorate_index(&put->tally.electorate, core->id) >= 0)
         return true;
     put->timer.handle = put->op.handle; /* not at once: a whole queue may answer so, in turn */
@@ -407,6 +410,7 @@ static void forward_start(struct core *core, const struct rpc_request *request,
         put_free(core, put);
         return;
     }
+    put->own_items = forward->own;
     put_move(core, put, PUT_QUEUED);
 }
 

@@ -46,8 +46,9 @@ struct coord_put {
     struct blob *key_bytes; /* SETTLE, REACCEPT: the key's own copy, and the base's */
     struct blob *base_bytes;
     struct judge_put put;
-    struct record own;  /* what its asker has put sloppily and not read in a register yet */
-    struct ballot seen; /* REPAIR: what the answer must be at or above */
+    struct record own; /* what its asker has put sloppily and not read in a register yet: */
+    struct wire_list own_items; /* the same as it came, in the frame */
+    struct ballot seen;         /* REPAIR: what the answer must be at or above */
     unsigned w;
     bool durable;
     struct arena request_arena;
@@ -133,8 +134,8 @@ void put_answer(struct core *core, struct coord_put *put, enum toystore_status s
  * get. False: the promise forbids it. */
 bool put_own_accept(struct core *core, struct coord_put *put, struct replica_work *work,
                     const struct record *record);
-/* Nothing of it was written: answers with the reason. */
-void put_own_failed(struct core *core, struct coord_put *put, int status);
+/* It was not written, or not durable: answers with the reason. */
+void put_own_failed(struct core *core, struct coord_put *put, const struct replica_work *work);
 void put_accept(struct core *core, struct operation *operation);
 /* Stragglers have answered or will not: hints for those that miss it, then the end. */
 void put_behind(struct core *core, struct operation *operation);

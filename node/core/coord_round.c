@@ -68,7 +68,7 @@ static void promise_done(struct core *core, struct replica_work *work)
     if (!put)
         return;
     if (work->status != 0)
-        put_own_failed(core, put, work->status);
+        put_own_failed(core, put, work);
     else if (!work->write && put_is_retired(core, put))
         put_retired(core, put);
     else if (!work->write)
@@ -238,7 +238,7 @@ static void adopt_done(struct core *core, struct replica_work *work)
     if (!put)
         return;
     if (work->status != 0)
-        put_own_failed(core, put, work->status);
+        put_own_failed(core, put, work);
     else if (!work->write && put->holds_op && put_is_retired(core, put))
         put_retired(core, put);
     else if (!work->write)

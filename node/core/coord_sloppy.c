@@ -129,13 +129,15 @@ static void choose_stands(struct core *core, struct coord_sloppy *put)
 static void read_done(struct core *core, struct coord_sloppy *put)
 {
     bool shown = false;
+    struct era collected = view_collected(core, put->key);
     for (unsigned i = 0; i < put->stand_count; i++) {
         struct replica_reply reply;
         struct record record = {0};
         if (!put->stands[i].shown ||
             !replica_reply_decode(blob_slice(put->stands[i].frame), &reply))
             continue;
-        if (reply.record.size > 0 && record_decode(&put->arena, reply.record, &record) != 0)
+        if (reply.record.size > 0 &&
+            record_take(&put->arena, reply.record, collected, &record) != 0)
             continue;
         if (put->stands[i].owner) /* a register counts only from an owner */
             record.has_register = false;

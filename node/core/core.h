@@ -87,6 +87,7 @@ struct core_event {
     struct blob *bytes; /* borrowed: the core takes a reference of its own if it keeps it */
     struct resume resume;
     int status;
+    bool written; /* COMMITTED that failed: it stands in the store, but may not be durable */
     const struct scan_pair *pairs; /* borrowed */
     size_t pair_count;
     bool more;                     /* the scan ended at its limit */

@@ -61,7 +61,8 @@ static void take_record(struct core *core, struct replica_work *work, struct ent
     struct record theirs = {0};
     if (work->damaged)
         return; /* the key recovers by a move */
-    if (key->theirs.size > 0 && record_decode(&work->arena, key->theirs, &theirs) != 0)
+    if (key->theirs.size > 0 &&
+        record_take(&work->arena, key->theirs, view_collected(core, work->key), &theirs) != 0)
         return;
     if (replica_gone(core, key->partition, work, &theirs))
         return;

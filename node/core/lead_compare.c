@@ -17,18 +17,18 @@ struct lead_todo {
 /* ---- comparing ---- */
 
 /* base := merge(base, theirs); the own record joins when the key is accepted again. */
-static void base_add(struct open_key *entry, struct slice theirs)
+static void base_add(struct open_key *entry, struct era collected, struct slice theirs)
 {
     struct arena arena = {0};
     struct record a, b;
     struct buf merged = {0};
-    if (theirs.size == 0 || record_decode(&arena, theirs, &b) != 0)
+    if (theirs.size == 0 || record_take(&arena, theirs, collected, &b) != 0)
         goto out;
     if (!entry->base) {
         entry->base = blob_copy(theirs);
         goto out;
     }
-    if (record_decode(&arena, blob_slice(entry->base), &a) == 0) {
+    if (record_take(&arena, blob_slice(entry->base), collected, &a) == 0) {
         record_merge(&arena, &a, &b, &a);
         record_encode(&merged, &a);
         blob_unref(&entry->base);
@@ -63,7 +63,7 @@ static void differs(struct core *core, uint64_t sync, uint64_t handle, struct sl
     if (led) {
         struct open_key *entry = open_add(core, led_number(core, led), key);
         entry->queued = true;
-        base_add(entry, theirs);
+        base_add(entry, view_collected(core, key), theirs);
     }
     sync_next(core, sync);
 }
@@ -192,7 +192,8 @@ static void read_only(struct core *core, struct replica_work *work)
     struct open_key *entry = todo_key(core, todo);
     struct record theirs;
     if (!BROKEN(core, lead_copies) || !entry || !entry->base ||
-        record_decode(&work->arena, blob_slice(entry->base), &theirs) != 0)
+        record_take(&work->arena, blob_slice(entry->base), view_collected(core, work->key),
+                    &theirs) != 0)
         return;
     record_merge(&work->arena, &work->record, &theirs, &work->record);
     work->entry.settled = false;
@@ -210,7 +211,8 @@ static void todo_read(struct core *core, struct replica_work *work)
         return;
     }
     if (!entry || entry->rounds || work->status != 0 || work->damaged ||
-        (entry->base && record_decode(&work->arena, blob_slice(entry->base), &theirs) != 0)) {
+        (entry->base && record_take(&work->arena, blob_slice(entry->base),
+                                    view_collected(core, work->key), &theirs) != 0)) {
         todo_by_rounds(core, work->handle);
         return;
     }

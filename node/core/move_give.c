@@ -170,7 +170,8 @@ static void key_read(struct core *core, struct replica_work *work)
     struct record theirs = {0}, both;
     struct slice bytes = blob_slice(item->theirs);
     if (!give || work->status != 0 ||
-        (bytes.size != 0 && record_decode(&work->arena, bytes, &theirs) != 0)) {
+        (bytes.size != 0 &&
+         record_take(&work->arena, bytes, view_collected(core, work->key), &theirs) != 0)) {
         key_compared(core, item, false);
         return;
     }

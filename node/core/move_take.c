@@ -144,7 +144,8 @@ static void take_work(struct core *core, struct replica_work *work)
     take->status = TOYSTORE_OK;
     if (!hold)
         return;
-    if (take->theirs.size != 0 && record_decode(&work->arena, take->theirs, &theirs) != 0) {
+    if (take->theirs.size != 0 &&
+        record_take(&work->arena, take->theirs, view_collected(core, work->key), &theirs) != 0) {
         take->status = TOYSTORE_INVALID;
         return;
     }
@@ -194,7 +195,8 @@ static void repaired_work(struct core *core, struct replica_work *work)
     struct ballot none = {0};
     struct record record = {0};
     take->status = TOYSTORE_INVALID;
-    if (hold && record_decode(&work->arena, take->repaired, &record) == 0)
+    if (hold &&
+        record_take(&work->arena, take->repaired, view_collected(core, work->key), &record) == 0)
         take->status = replica_store(work, &none, &record, true, true);
 }
 

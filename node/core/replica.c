@@ -175,10 +175,13 @@ static void replica_committed(struct core *core, const struct core_event *event,
                               struct resume resume)
 {
     struct replica_op *op = pool_get(&core->replica->ops, resume.handle);
+    op->work.written = event->written && !BROKEN(core, written_undone);
     if (event->status != 0) {
-        replica_tree_undo(core, op);
+        if (!op->work.written)
+            replica_tree_undo(core, op);
         if (event->status != -ESHUTDOWN)
-            core_log(core, LOG_ERROR, "a write was not made: %s", strerror(-event->status));
+            core_log(core, LOG_ERROR, "a write was not made%s: %s", event->written ? " durable" : "",
+                     strerror(-event->status));
     } else {
         retire_record_stored(core, &op->work);
     }

@@ -33,6 +33,7 @@ struct replica_work {
     struct batch batch; /* more writes that go with it (hints) */
     int status; /* for done: 0; -EBUSY: work was never called, the queue was full; -EIO: nor here,
                    the entry could not be read; -ENOSPC, -EIO: the commit failed */
+    bool written; /* for done, when the commit failed: it stands in the store all the same */
     uint64_t handle, index;
 };
 typedef void replica_work_fn(struct core *core, struct replica_work *work);

@@ -148,8 +148,8 @@ static enum toystore_status work_put(struct core *core, struct replica_request *
 {
     const struct put_request *put = &request->put;
     struct record incoming;
-    if (record_decode(&work->arena, put->record, &incoming) != 0 || !incoming.has_register ||
-        ballot_none(&incoming.reg.ballot))
+    if (record_take(&work->arena, put->record, view_collected(core, put->key), &incoming) != 0 ||
+        !incoming.has_register || ballot_none(&incoming.reg.ballot))
         return TOYSTORE_INVALID;
     enum toystore_status status = check_era(core, request, &incoming.reg.ballot);
     if (status != TOYSTORE_OK)

@@ -19,7 +19,7 @@ static enum toystore_status transfer_one(struct core *core, struct replica_reque
         return replica_immutable(work, item->record, request->frame);
     }
     struct record incoming;
-    if (record_decode(&work->arena, item->record, &incoming) != 0 ||
+    if (record_take(&work->arena, item->record, view_collected(core, item->key), &incoming) != 0 ||
         (incoming.has_register && ballot_none(&incoming.reg.ballot)))
         return TOYSTORE_INVALID;
     if (work->damaged)

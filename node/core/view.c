@@ -212,6 +212,11 @@ struct view view_of(const struct core *core, uint32_t partition)
     return view;
 }
 
+struct era view_collected(const struct core *core, struct slice key)
+{
+    return view_of(core, view_partition_of(core, key)).collected;
+}
+
 struct partition *view_partition(struct core *core, uint32_t partition)
 {
     assert(partition < core->views->partition_count);

@@ -33,6 +33,8 @@ const struct layout *view_newest(const struct core *core);
 uint32_t view_partition_count(const struct core *core); /* Q; 0: not in a cluster yet */
 uint32_t view_partition_of(const struct core *core, struct slice key);
 struct view view_of(const struct core *core, uint32_t partition);
+/* The era in which the key's partition was collected last, as far as it is known here. */
+struct era view_collected(const struct core *core, struct slice key);
 struct partition *view_partition(struct core *core, uint32_t partition);
 /* Does this view know as much as that in every part? */
 static inline bool view_at_least(const struct view *mine, const struct view *theirs)

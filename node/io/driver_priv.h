@@ -38,6 +38,7 @@ struct ledger_waiter {
     struct resume resume;
     int status;
     bool durable;
+    bool written; /* it is in the store, whatever the status says */
 };
 
 struct ledger_waiters {

@@ -192,7 +192,7 @@ static void add_and_stage(struct ledger *ledger, struct ledger_group *group,
 
 void ledger_commit_action(struct ledger *ledger, struct action *action)
 {
-    struct ledger_waiter waiter = {action->resume, 0, action->durable};
+    struct ledger_waiter waiter = {.resume = action->resume, .durable = action->durable};
     if (ledger->store == NULL || (action->batch.count == 0 && !action->durable)) {
         ledger_waiters_add(&ledger->done, waiter);
         return;
@@ -256,6 +256,7 @@ static void group_commit(struct ledger *ledger, struct ledger_group *group)
     for (; group->waiters.first < group->waiters.count; group->waiters.first++) {
         struct ledger_waiter waiter = group->waiters.items[group->waiters.first];
         waiter.status = status;
+        waiter.written = status == 0;
         ledger_waiters_add(waiter.durable && status == 0 ? &ledger->unsynced : &ledger->done,
                            waiter);
     }
@@ -293,7 +294,8 @@ bool ledger_deliver(struct ledger *ledger)
         if (waiter.resume.fn != NULL)
             driver_event(ledger->driver, &(struct core_event){.type = EVENT_COMMITTED,
                                                               .resume = waiter.resume,
-                                                              .status = waiter.status});
+                                                              .status = waiter.status,
+                                                              .written = waiter.written});
     }
     return any;
 }

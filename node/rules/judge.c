@@ -296,9 +296,12 @@ static bool left_behind(const struct record *base, const struct op_id *op)
     return false;
 }
 
-void judge(struct arena *arena, const struct record *base, const struct judge_put *put,
+void judge(struct arena *arena, const struct record *shown, const struct judge_put *put,
            struct judgement *ret)
 {
+    struct record known = *shown;
+    const struct record *base = &known;
+    record_forget(arena, &known, put->collected); /* what is made of it has no cover for that */
     struct era born = base->has_register ? base->reg.born : put->era;
     uint64_t floor_us = base->has_register ? base->reg.floor : 0;
     *ret = (struct judgement){.floor_us = floor_us, .born = born};

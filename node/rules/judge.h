@@ -45,7 +45,7 @@ struct judgement {
 };
 
 /* Results borrow from `base`, `put` and the arena. */
-void judge(struct arena *arena, const struct record *base, const struct judge_put *put,
+void judge(struct arena *arena, const struct record *shown, const struct judge_put *put,
            struct judgement *ret);
 
 /* What is put unconditionally replaces whatever its session has put before, read or not. */

@@ -35,7 +35,7 @@ bool tally_show(struct tally *tally, unsigned index, struct slice bytes, bool se
     const struct record *record = same_bytes(tally, bytes);
     if (!record) {
         struct record *fresh = arena_alloc(&tally->arena, sizeof *fresh);
-        if (bytes.size > 0 && record_decode(&tally->arena, bytes, fresh) != 0) {
+        if (bytes.size > 0 && record_take(&tally->arena, bytes, tally->collected, fresh) != 0) {
             tally->failed |= bit;
             return false;
         }

@@ -7,6 +7,7 @@
 
 struct tally {
     struct electorate electorate;
+    struct era collected;  /* what is shown is read so: see record_take */
     uint32_t asked, shown; /* masks over the electorate's members */
     uint32_t failed;       /* answered that they could not, or did not answer in time */
     struct {

@@ -358,6 +358,14 @@ bool record_forget(struct arena *arena, struct record *record, struct era collec
     return changed;
 }
 
+int record_take(struct arena *arena, struct slice bytes, struct era collected, struct record *ret)
+{
+    int error = record_decode(arena, bytes, ret);
+    if (error == 0)
+        record_forget(arena, ret, collected);
+    return error;
+}
+
 const struct recent *register_recent(const struct reg *reg, const struct op_id *op)
 {
     for (size_t i = 0; i < reg->recent_count; i++)

@@ -69,6 +69,11 @@ bool record_prune(struct arena *arena, struct record *record);
  * True: something went. */
 bool record_forget(struct arena *arena, struct record *record, struct era collected);
 
+/* What comes from elsewhere, or was kept for a while: decodes it, less what it then forgets. To be
+ * merged only so: what it is merged with may have been put after the collection, without the cover.
+ * 0, or what record_decode says. */
+int record_take(struct arena *arena, struct slice bytes, struct era collected, struct record *ret);
+
 /* The answer to an op that the chain remembers (PROTOCOL 4 judge): NULL when recent has no entry
  * of that session at or above the op. */
 const struct recent *register_recent(const struct reg *reg, const struct op_id *op);

@@ -55,9 +55,11 @@ static void run_commit(struct sim *sim, struct sim_node *node, struct action *ac
 {
     struct core_event event = {.type = EVENT_COMMITTED, .resume = action->resume};
     bool full = sim->now_us < node->disk_full_until;
+    /* Of every other one the write is made, and its sync fails. */
+    event.written = !full || (action->durable && sim->now_us % 2 == 0);
     if (full)
-        event.status = -ENOSPC;
-    else {
+        event.status = event.written ? -EIO : -ENOSPC;
+    if (event.written) {
         check_write(sim, &action->batch);
         check_hints(sim, node, &action->batch);
         check_covered(sim, node, &action->batch);
