@@ -63,6 +63,19 @@ static void settle_covered(struct core *core, uint32_t partition)
     grave_scan(core, partition, slice_of(NULL, 0), resume_to(covered_found, partition, 0));
 }
 
+/* One outside of the layout, which whoever collects may not have heard of. */
+static bool somebody_away(const struct core *core)
+{
+    size_t count;
+    node_id *members = view_everybody(core, &count);
+    bool away = false;
+    for (size_t i = 0; i < count; i++)
+        away |= !layout_find(view_newest(core), members[i]) && members[i] != core->id &&
+                !rpc_reachable(core, members[i]);
+    free(members);
+    return away;
+}
+
 static enum collect_missing missing(struct core *core, const struct collect_item *item)
 {
     uint32_t partition = item->partition;
@@ -75,6 +88,8 @@ static enum collect_missing missing(struct core *core, const struct collect_item
         return COLLECT_ERA;
     if (hints_count(core, 0) != 0)
         return COLLECT_HINTS;
+    if (somebody_away(core))
+        return COLLECT_DATA;
     if (!view_owner(core, partition, core->id))
         return tree_key_count(core, partition) != 0 ? COLLECT_DATA : COLLECT_NOTHING;
     if (BROKEN(core, collect_unheld))

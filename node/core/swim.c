@@ -78,7 +78,16 @@ void swim_save_later(struct core *core)
     timer_set(core, &swim->save, core->now_us + swim_interval_us(core) / 10, save_now);
 }
 
-/* They count as dead until they are heard of, but nobody is told so. */
+bool swim_remember(struct core *core, const struct member *member)
+{
+    struct member remembered = *member;
+    if (member->state != TOYSTORE_LEFT)
+        remembered.state = TOYSTORE_DEAD;
+    return members_add(core, &remembered) != NULL;
+}
+
+/* They count as dead until they are heard of, and nobody is told so who knows them; who has left,
+ * with nothing on its disk that others lack, needs not be waited for. */
 void swim_restore(struct core *core, struct slice value)
 {
     struct cursor cursor = cursor_of(value);
@@ -91,8 +100,7 @@ void swim_restore(struct core *core, struct slice value)
     for (uint32_t i = 0; i < count && news_read(&cursor, &news); i++) {
         if (members_get(core, news.member.id) != NULL || gone_is(core, news.member.id))
             continue;
-        news.member.state = TOYSTORE_DEAD;
-        if (members_add(core, &news.member) == NULL)
+        if (!swim_remember(core, &news.member))
             break;
     }
 }

@@ -13,13 +13,30 @@ static void join_now(struct core *core, struct timer *timer);
 
 /* ---- payloads ---- */
 
+static node_id says_so(const struct core *core, const struct member_entry *m)
+{
+    return m->member->state == TOYSTORE_ALIVE || m->accuser == 0 ? core->id : m->accuser;
+}
+
 static void payload(const struct core *core, struct buf *out)
 {
     for (size_t i = 0; i < core->members->count; i++) {
         const struct member_entry *m = core->members->list[i];
         if (m->heard)
-            news_encode(out, m->member, m->member->state == TOYSTORE_ALIVE ? core->id : m->accuser);
+            news_encode(out, m->member, says_so(core, m));
+        else if (m->member->storing) /* only remembered: said by nobody */
+            news_encode(out, m->member, 0);
     }
+}
+
+/* Who knows nothing of it waits for it too (PROTOCOL 8): it may have what others deleted. */
+static void hear_remembered(struct core *core, const struct member *member)
+{
+    if (member->id == core->id || members_get(core, member->id) != NULL ||
+        gone_is(core, member->id) || swim_foreign(core, member))
+        return;
+    swim_remember(core, member);
+    swim_save_later(core);
 }
 
 static void hear_payload(struct core *core, struct slice bytes)
@@ -30,6 +47,10 @@ static void hear_payload(struct core *core, struct slice bytes)
         if (!news_read(&cursor, &news)) {
             core->swim->datagrams_bad++;
             return;
+        }
+        if (news.from == 0) {
+            hear_remembered(core, &news.member);
+            continue;
         }
         if (news.member.state == TOYSTORE_DEAD && members_alive(core, news.member.id))
             news.member.state = TOYSTORE_SUSPECT;

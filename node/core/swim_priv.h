@@ -93,10 +93,14 @@ struct swim {
 /* ---- swim.c ---- */
 uint64_t swim_interval_us(const struct core *core); /* the probe interval */
 void swim_save_later(struct core *core);
+/* A member that was there once, and of which this process has heard nothing: dead, or it had left.
+ * False: there is no room. */
+bool swim_remember(struct core *core, const struct member *member);
 void swim_event(struct core *core, enum toystore_event_type type, const struct member_entry *m);
 
 /* ---- swim_state.c ---- */
 void swim_hear(struct core *core, const struct news *news);
+bool swim_foreign(const struct core *core, const struct member *member); /* of another cluster */
 void swim_suspect(struct core *core, struct member_entry *m, node_id accuser);
 uint64_t swim_suspicion_us(const struct core *core, unsigned confirmations);
 

@@ -138,7 +138,7 @@ static void hear_alive(struct core *core, struct member_entry *m, const struct n
     swim_event(core, was_alive ? TOYSTORE_UPDATE : TOYSTORE_JOIN, m);
 }
 
-static bool foreign(const struct core *core, const struct member *member)
+bool swim_foreign(const struct core *core, const struct member *member)
 {
     static const uint8_t none[CLUSTER_ID_SIZE];
     return memcmp(core->self.cluster, none, CLUSTER_ID_SIZE) != 0 &&
@@ -179,7 +179,7 @@ static struct member_entry *meet(struct core *core, const struct news *news)
 void swim_hear(struct core *core, const struct news *news)
 {
     const struct member *member = &news->member;
-    if (foreign(core, member) || gone_is(core, member->id))
+    if (swim_foreign(core, member) || gone_is(core, member->id))
         return;
     if (member->id == core->id) {
         swim_hear_of_self(core, news);

@@ -157,6 +157,44 @@ static void who_stops_with_data_outside_of_the_layout_is_waited_for(void **state
     cluster_stop();
 }
 
+/* It is dead, and no member any more; those who know that have started anew, and remember it only. A
+ * newcomer, which has never heard of it, waits for it all the same: it may bring back what it has. */
+static void who_is_only_remembered_is_waited_for(void **state)
+{
+    (void)state;
+    start(4);
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(cluster_put(0, key_of(i), "here"), TOYSTORE_OK);
+    node_id dead = cluster_id(3);
+    cluster_kill(3);
+    cluster_run_ms(5000);
+    assert_int_equal(cluster_change(0, "remove", dead, false, false), TOYSTORE_OK);
+    while (layout_find(view_newest(cluster_core(0)), dead))
+        cluster_run_ms(1);
+    cluster_run_ms(2000);
+    for (unsigned node = 0; node < 3; node++)
+        cluster_kill(node);
+    for (unsigned node = 0; node < 3; node++)
+        cluster_restart(node);
+    assert_int_equal(cluster_begin(), 4);
+    cluster_run_ms(10000);
+    assert_non_null(layout_find(view_newest(cluster_core(0)), cluster_id(4)));
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_int_equal(delete_key(4, key_of(i)), TOYSTORE_OK);
+    unsigned tombstones = kept(0) + kept(1) + kept(2) + kept(4);
+    for (unsigned node = 0; node < 5; node++)
+        if (node != 3)
+            cluster_core(node)->config.collect_min = 1;
+    cluster_run_ms(20000);
+    assert_int_equal(kept(0) + kept(1) + kept(2) + kept(4), tombstones);
+    assert_true(status_says(4, "\"tombstones_wait_for\": [\"n3\"]"));
+    cluster_restart(3);
+    cluster_run_ms(20000);
+    for (unsigned node = 0; node < 5; node++)
+        assert_int_equal(kept(node), 0);
+    cluster_stop();
+}
+
 static void a_kill_in_the_middle_is_made_good(void **state)
 {
     (void)state;
@@ -219,6 +257,7 @@ int main(void)
         cmocka_unit_test(few_tombstones_wait_until_they_outweigh),
         cmocka_unit_test(a_silent_member_blocks_it_and_brings_nothing_back),
         cmocka_unit_test(who_stops_with_data_outside_of_the_layout_is_waited_for),
+        cmocka_unit_test(who_is_only_remembered_is_waited_for),
         cmocka_unit_test(a_kill_in_the_middle_is_made_good),
         cmocka_unit_test(a_deleted_chunk_goes_everywhere),
     };
