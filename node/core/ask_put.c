@@ -255,6 +255,21 @@ static struct blob *pack_forward(struct core *core, const struct ask_put *put, b
     return params;
 }
 
+/* None can be asked, for as long as one may take that reaches no majority: others stand in for them
+ * where that is allowed (PROTOCOL 6). */
+static bool no_owner_left(struct core *core, struct ask_put *put,
+                          const struct electorate *electorate)
+{
+    if (electorate_reachable(core, put->partition, electorate) != 0) {
+        put->alone_us = 0;
+        return false;
+    }
+    if (put->alone_us == 0)
+        put->alone_us = core->now_us;
+    return put->sloppy_may && !ask_any_open(put) &&
+           core->now_us - put->alone_us >= COORD_LOST_FORWARD_MS * 1000ull;
+}
+
 static void ask_route(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
@@ -263,6 +278,10 @@ static void ask_route(struct core *core, struct operation *operation)
     struct electorate electorate;
     view_electorate_key(core, put->key, 0, 0, &electorate);
     struct given *given = next_owner(core, put, &electorate);
+    if (!given && no_owner_left(core, put, &electorate)) {
+        ask_move(core, put, ASK_SLOPPY);
+        return;
+    }
     if (!given) {
         ask_move(core, put, ask_any_open(put) ? ASK_GIVEN : ASK_PAUSE);
         return;

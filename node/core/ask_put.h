@@ -51,6 +51,7 @@ struct ask_put {
     node_id coordinator; /* the last one that was asked */
     struct timer timer, deadline;
     uint64_t deadline_us;
+    uint64_t alone_us; /* since when no owner can be asked; 0: one can */
 };
 
 enum {

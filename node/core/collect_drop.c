@@ -63,7 +63,9 @@ static void drop_done(struct core *core, struct replica_work *work)
 void collect_drop_step(struct core *core)
 {
     struct collect *collect = core->collect;
-    for (uint32_t p = 0; p < collect->partition_count && !collect->dropping; p++) {
+    /* Behind the last one: where something cannot go for long, the others need not wait for it. */
+    for (uint32_t i = 1; i <= collect->partition_count && !collect->dropping; i++) {
+        uint32_t p = (collect->drop_partition + i) % collect->partition_count;
         const struct partition *partition = view_partition(core, p);
         if (!collect->to_drop[p] || partition->mute)
             continue;
@@ -84,6 +86,7 @@ static void page_scanned(struct core *core, const struct core_event *event, stru
     struct collect *collect = core->collect;
     (void)resume;
     collect->drop_more = event->status == 0 && event->more;
+    collect->drop_failed |= event->status != 0;
     collect->drops_open = 1;
     for (size_t i = 0; event->status == 0 && i < event->pair_count; i++) {
         struct slice key;
@@ -112,6 +115,7 @@ static void next_page(struct core *core)
              view_partition(core, collect->drop_partition)->collected.layout,
              view_partition(core, collect->drop_partition)->collected.epoch,
              (unsigned long long)collect->collected);
+    /* Also where something has not gone: who reads it leaves it out (record_take). */
     if (!collect->to_drop[collect->drop_partition]) /* else it heard of another one meanwhile */
         view_partition(core, collect->drop_partition)->forgets = false;
     if (collect->drop_failed)

@@ -146,6 +146,7 @@ void lead_handle(struct core *core, const struct rpc_request *request)
     struct cursor cursor = cursor_of(in.partitions.items);
     wire_get_U32(&cursor, &first);
     struct view mine = view_of(core, first);
+    in.view.collected = mine.collected; /* it speaks of many partitions: of none in particular */
     if ((mine.oldest < in.view.oldest || mine.newest < in.view.newest) &&
         view_admit(core, first, &in.view, request) == ADMIT_PARKED)
         return;

@@ -141,10 +141,13 @@ void hold_done(struct core *core, struct hold *hold)
         move->held_capacity = move->held_capacity ? move->held_capacity * 2 : 64;
         move->held = base_realloc(move->held, move->held_capacity * sizeof *move->held);
     }
-    move->held[move->held_count++] = (struct view_held){hold->partition, hold->era};
+    uint32_t partition = hold->partition;
+    move->held[move->held_count++] =
+        (struct view_held){partition, hold->era, hold->mode != HOLD_TAKE};
     if (hold->mode != HOLD_TAKE)
-        move->targets[hold->partition] = 0;
-    hold_end(core, hold, HOLD_RETRY_MS);
+        move->targets[partition] = 0;
+    hold_end(core, hold, 0);
+    move->not_before_us[partition] = UINT64_MAX; /* until that is noted, however long it takes */
     commit_held(core);
     move_wake(core);
 }
@@ -250,8 +253,11 @@ static void held_noted(struct core *core, const struct core_event *event, struct
 {
     (void)event;
     (void)resume;
-    core->move->committing = false;
-    core->move->version++;
+    struct move *move = core->move;
+    for (size_t i = 0; i < move->noting_count; i++)
+        move->not_before_us[move->noting[i].partition] = 0;
+    move->committing = false;
+    move->version++;
     commit_held(core);
     move_tell(core);
     move_check_finish(core);
@@ -265,8 +271,11 @@ static void commit_held(struct core *core)
     if (move->committing || move->held_count == 0)
         return;
     move->committing = true;
-    view_note_held(core, move->held, move->held_count, resume_to(held_noted, 0, 0));
+    move->noting = base_realloc(move->noting, move->held_count * sizeof *move->noting);
+    memcpy(move->noting, move->held, move->held_count * sizeof *move->noting);
+    move->noting_count = move->held_count;
     move->held_count = 0;
+    view_note_held(core, move->noting, move->noting_count, resume_to(held_noted, 0, 0));
 }
 
 static bool due(struct core *core, uint32_t partition)
@@ -313,5 +322,6 @@ void move_holds_free(struct move *move)
     pool_free(&move->holds);
     pool_free(&move->takes);
     free(move->held);
+    free(move->noting);
     free(move->not_before_us);
 }

@@ -73,6 +73,8 @@ struct move {
     struct pool holds, takes;
     struct view_held *held; /* taken, to be fsynced with the next commit */
     size_t held_count, held_capacity;
+    struct view_held *noting; /* being fsynced */
+    size_t noting_count;
     bool committing;
     /* move_recover.c */
     struct recover *recover; /* the round under way */

@@ -180,8 +180,8 @@ static void replica_committed(struct core *core, const struct core_event *event,
         if (!op->work.written)
             replica_tree_undo(core, op);
         if (event->status != -ESHUTDOWN)
-            core_log(core, LOG_ERROR, "a write was not made%s: %s", event->written ? " durable" : "",
-                     strerror(-event->status));
+            core_log(core, LOG_ERROR, "a write was not made%s: %s",
+                     event->written ? " durable" : "", strerror(-event->status));
     } else {
         retire_record_stored(core, &op->work);
     }

@@ -31,8 +31,8 @@ struct replica_work {
     bool drop;   /* work sets: the key leaves the disk altogether */
     bool durable;
     struct batch batch; /* more writes that go with it (hints) */
-    int status; /* for done: 0; -EBUSY: work was never called, the queue was full; -EIO: nor here,
-                   the entry could not be read; -ENOSPC, -EIO: the commit failed */
+    int status;   /* for done: 0; -EBUSY: work was never called, the queue was full; -EIO: nor here,
+                     the entry could not be read; -ENOSPC, -EIO: the commit failed */
     bool written; /* for done, when the commit failed: it stands in the store all the same */
     uint64_t handle, index;
 };

@@ -90,6 +90,7 @@ void view_raise_many(struct core *core, const struct view_epoch *epochs, size_t 
 struct view_held {
     uint32_t partition;
     struct era era;
+    bool recovered; /* what it had forgotten: only so a mute one speaks again */
 };
 void view_note_held(struct core *core, const struct view_held *held, size_t count,
                     struct resume resume);

@@ -132,7 +132,7 @@ void view_note_held(struct core *core, const struct view_held *list, size_t coun
     noting->resume = resume;
     for (size_t i = 0; i < count; i++) {
         struct slot *slot = &core->views->slots[list[i].partition];
-        slot->speaks_coming = slot->now.mute;
+        slot->speaks_coming = slot->now.mute && list[i].recovered;
     }
     held_write(core, handle);
 }

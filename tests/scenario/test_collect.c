@@ -125,9 +125,8 @@ static void a_silent_member_blocks_it_and_brings_nothing_back(void **state)
 
 /* It was told to leave, and ended before it had given up its data: had the tombstones been
  * collected meanwhile, it would bring back the chunks and the sloppy puts that were deleted. */
-static void who_stops_with_data_outside_of_the_layout_is_waited_for(void **state)
+static bool the_one_that_stopped_with_data_is_waited_for(void)
 {
-    (void)state;
     start(4);
     for (unsigned i = 0; i < KEYS; i++)
         assert_int_equal(cluster_put(0, key_of(i), "here"), TOYSTORE_OK);
@@ -141,7 +140,24 @@ static void who_stops_with_data_outside_of_the_layout_is_waited_for(void **state
     for (unsigned i = 0; i < KEYS; i++)
         assert_int_equal(delete_key(0, key_of(i)), TOYSTORE_OK);
     cluster_run_ms(10000);
-    assert_true(kept(0) + kept(1) + kept(2) > 0);
+    return kept(0) + kept(1) + kept(2) > 0;
+}
+
+#ifdef TOYSTORE_BREAKABLE
+static void who_does_not_ask_it_collects(void **state)
+{
+    (void)state;
+    cluster_break(1ull << BROKEN_stopped_unasked);
+    assert_false(the_one_that_stopped_with_data_is_waited_for());
+    cluster_stop();
+    cluster_break(0);
+}
+#endif
+
+static void who_stops_with_data_outside_of_the_layout_is_waited_for(void **state)
+{
+    (void)state;
+    assert_true(the_one_that_stopped_with_data_is_waited_for());
     assert_true(status_says(0, "\"tombstones_wait_for\": [\"n3\"]"));
     cluster_restart(3);
     collect_at_once(4);
@@ -157,8 +173,9 @@ static void who_stops_with_data_outside_of_the_layout_is_waited_for(void **state
     cluster_stop();
 }
 
-/* It is dead, and no member any more; those who know that have started anew, and remember it only. A
- * newcomer, which has never heard of it, waits for it all the same: it may bring back what it has. */
+/* It is dead, and no member any more; those who know that have started anew, and remember it only.
+ * A newcomer, which has never heard of it, waits for it all the same: it may bring back what it
+ * has. */
 static void who_is_only_remembered_is_waited_for(void **state)
 {
     (void)state;
@@ -257,6 +274,9 @@ int main(void)
         cmocka_unit_test(few_tombstones_wait_until_they_outweigh),
         cmocka_unit_test(a_silent_member_blocks_it_and_brings_nothing_back),
         cmocka_unit_test(who_stops_with_data_outside_of_the_layout_is_waited_for),
+#ifdef TOYSTORE_BREAKABLE
+        cmocka_unit_test(who_does_not_ask_it_collects),
+#endif
         cmocka_unit_test(who_is_only_remembered_is_waited_for),
         cmocka_unit_test(a_kill_in_the_middle_is_made_good),
         cmocka_unit_test(a_deleted_chunk_goes_everywhere),

@@ -464,6 +464,43 @@ static void a_sloppy_put_that_was_collected_stays_away(void **state)
     cluster_stop();
 }
 
+/* All owners of the key are dead: others stand in for them, and give it to them when they are back.
+ */
+static void a_put_without_any_owner_goes_to_fallbacks(void **state)
+{
+    unsigned owners[CLUSTER_MAX], asker = 0;
+    (void)state;
+    cluster_start(6);
+    unsigned count = cluster_owners("k", owners);
+    assert_int_equal(count, 3);
+    assert_int_equal(cluster_put(owners[0], "k", "old"), TOYSTORE_OK);
+    while (asker == owners[0] || asker == owners[1] || asker == owners[2])
+        asker++;
+    for (unsigned i = 0; i < count; i++)
+        cluster_kill(owners[i]);
+    struct toystore_request put = put_request_of("k", "new");
+    const struct toystore_result *result = cluster_call(asker, &put);
+    assert_int_equal(result->status, TOYSTORE_OK);
+    assert_true(result->sloppy);
+    put.strict = 1;
+    put.value = bytes_text("strict");
+    assert_int_equal(cluster_call(asker, &put)->status, TOYSTORE_NOT_APPLIED);
+    assert_true(shows(cluster_get(asker, "k"), "new"));
+    for (unsigned i = 0; i < count; i++)
+        cluster_restart(owners[i]);
+    cluster_run_ms(5000);
+    result = cluster_get(owners[0], "k");
+    assert_int_equal(result->version_count, 2); /* its writer has not seen the other */
+    struct toystore_request whole = put_request_of("k", "both");
+    struct toystore_op match[2] = {result->versions[0].op, result->versions[1].op};
+    whole.condition = TOYSTORE_IF_MATCH;
+    whole.match = match;
+    whole.match_count = 2;
+    assert_int_equal(cluster_call(owners[1], &whole)->status, TOYSTORE_OK);
+    assert_true(shows(cluster_get(asker, "k"), "both"));
+    cluster_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +518,7 @@ int main(void)
         cmocka_unit_test(a_touch_keeps_what_its_session_has_put),
         cmocka_unit_test(the_asker_spreads_it_by_itself),
         cmocka_unit_test(a_sloppy_put_that_was_collected_stays_away),
+        cmocka_unit_test(a_put_without_any_owner_goes_to_fallbacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

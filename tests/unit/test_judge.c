@@ -336,6 +336,28 @@ static void what_leaves_recent_is_covered_until_the_next_collection(void **state
     end(&f);
 }
 
+/* The register covers a sloppy put since before the collection; what is made of it has no cover for
+ * that any more, so it must not have the sloppy put either. */
+static void what_was_covered_before_a_collection_is_not_taken_along(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    stands(&f, TOYSTORE_FILE, "old");
+    struct sloppy covered = {.version = {.op = op_of(5, 1), .kind = TOYSTORE_FILE}};
+    struct sloppy sibling = {.version = {.op = op_of(6, 1), .kind = TOYSTORE_FILE}};
+    struct sloppy both[] = {covered, sibling};
+    covers_add_one(&f.arena, &f.base.reg.version, &covered.version.op, (struct era){2, 0});
+    f.base.sloppy = both;
+    f.base.sloppy_count = 2;
+    f.put.collected = now_era;
+    assert_int_equal(say(&f), VERDICT_APPLY);
+    assert_false(version_covers(&f.said.record.reg.version, &covered.version.op));
+    assert_int_equal(f.said.record.sloppy_count, 1);
+    assert_true(op_id_equal(&f.said.record.sloppy[0].version.op, &sibling.version.op));
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +373,7 @@ int main(void)
         cmocka_unit_test(only_named_siblings_are_covered),
         cmocka_unit_test(a_sibling_of_its_own_session_must_be_named),
         cmocka_unit_test(what_leaves_recent_is_covered_until_the_next_collection),
+        cmocka_unit_test(what_was_covered_before_a_collection_is_not_taken_along),
         cmocka_unit_test(a_sloppy_op_does_not_replace_what_came_after_it),
         cmocka_unit_test(an_op_that_a_sloppy_put_has_read_is_not_applied_again),
     };

@@ -335,7 +335,13 @@ static void what_was_covered_before_a_collection_is_forgotten(void **state)
     assert_false(record_forget(&arena, &record, (struct era){0, 0}));
     assert_false(record_forget(&arena, &record, (struct era){1, 1}));
     assert_int_equal(record.sloppy_count, 3);
+    struct buf bytes = {0};
+    struct record taken;
+    record_encode(&bytes, &record);
+    assert_int_equal(record_take(&arena, buf_slice(&bytes), (struct era){1, 2}, &taken), 0);
     assert_true(record_forget(&arena, &record, (struct era){1, 2}));
+    assert_true(record_equal(&taken, &record));
+    buf_free(&bytes);
     assert_int_equal(record.sloppy_count, 2);
     assert_true(op_id_equal(&record.sloppy[0].version.op, &sloppy[1].version.op));
     assert_false(sloppy_visible(&record, 0));
