@@ -8,7 +8,7 @@
 
 #include "rules/key.h"
 #include "rules/listing.h"
-#include "core/tree.h"
+#include "core/replica/tree.h"
 #include "io/stores.h"
 #include "wire/record.h"
 

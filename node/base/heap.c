@@ -7,7 +7,7 @@ static bool before(const struct heap_node *a, const struct heap_node *b)
     return a->at != b->at ? a->at < b->at : a->order < b->order;
 }
 
-static void place(struct heap *heap, size_t index, struct heap_node *node)
+static void put_at(struct heap *heap, size_t index, struct heap_node *node)
 {
     heap->nodes[index] = node;
     node->slot = index + 1;
@@ -17,10 +17,10 @@ static void sift_up(struct heap *heap, size_t index)
 {
     struct heap_node *node = heap->nodes[index];
     while (index > 0 && before(node, heap->nodes[(index - 1) / 2])) {
-        place(heap, index, heap->nodes[(index - 1) / 2]);
+        put_at(heap, index, heap->nodes[(index - 1) / 2]);
         index = (index - 1) / 2;
     }
-    place(heap, index, node);
+    put_at(heap, index, node);
 }
 
 static void sift_down(struct heap *heap, size_t index)
@@ -34,10 +34,10 @@ static void sift_down(struct heap *heap, size_t index)
             child++;
         if (!before(heap->nodes[child], node))
             break;
-        place(heap, index, heap->nodes[child]);
+        put_at(heap, index, heap->nodes[child]);
         index = child;
     }
-    place(heap, index, node);
+    put_at(heap, index, node);
 }
 
 void heap_set(struct heap *heap, struct heap_node *node, uint64_t at)
@@ -49,7 +49,7 @@ void heap_set(struct heap *heap, struct heap_node *node, uint64_t at)
     }
     node->at = at;
     node->order = heap->orders++;
-    place(heap, heap->count, node);
+    put_at(heap, heap->count, node);
     sift_up(heap, heap->count++);
 }
 
@@ -63,7 +63,7 @@ void heap_remove(struct heap *heap, struct heap_node *node)
     struct heap_node *last = heap->nodes[--heap->count];
     if (last == node)
         return;
-    place(heap, index, last);
+    put_at(heap, index, last);
     sift_up(heap, index);
     sift_down(heap, last->slot - 1);
 }

@@ -4,8 +4,19 @@
  * Steps, each begun by the result of the one before: scan META, handing each pair to its module;
  * scan TOKENS into the hash trees; note the new start (nonce, not clean), fsynced, BEFORE anything
  * is answered; then start the modules. A node that stores nothing begins with the last step. */
-#include "core/core_priv.h"
-#include "core/identity.h"
+#include "core/collect/collect.h"
+#include "core/coord/lead.h"
+#include "core/members/identity.h"
+#include "core/members/members.h"
+#include "core/move/move.h"
+#include "core/repair/entropy.h"
+#include "core/replica/grave.h"
+#include "core/replica/hint.h"
+#include "core/replica/tree.h"
+#include "core/retire/retire.h"
+#include "core/state/state.h"
+#include "core/swim/swim.h"
+#include "core/view/view.h"
 
 #include <stdlib.h>
 

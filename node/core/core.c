@@ -1,10 +1,24 @@
 /* core: the one door: events in, each to the module that it is for, actions out.
  *
  * enters from: io/driver.c or the simulator; leaves to: every module of this room. */
-#include "core/ask.h"
-#include "core/core_priv.h"
-#include "core/holders.h"
-#include "core/sync.h"
+#include "core/core.h"
+#include "core/ask/ask.h"
+#include "core/collect/collect.h"
+#include "core/coord/lead.h"
+#include "core/members/members.h"
+#include "core/move/move.h"
+#include "core/repair/entropy.h"
+#include "core/replica/grave.h"
+#include "core/replica/hint.h"
+#include "core/replica/replica.h"
+#include "core/replica/sync.h"
+#include "core/replica/tree.h"
+#include "core/report/report.h"
+#include "core/retire/retire.h"
+#include "core/state/state.h"
+#include "core/swim/swim.h"
+#include "core/view/holders.h"
+#include "core/view/view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -402,6 +416,11 @@ static const struct core_hooks hooks = {
 };
 
 /* ---- small answers ---- */
+
+bool core_report(struct core *core, struct slice what, struct slice argument, struct buf *out)
+{
+    return report_make(core, what, argument, out);
+}
 
 bool core_ready(const struct core *core)
 {

@@ -3,7 +3,8 @@
  * bytes. Nothing that comes from outside may trip an assertion. */
 #include "fuzz.h"
 
-#include "core/swim_priv.h"
+#include "core/rpc/rpc.h"
+#include "core/swim/swim_priv.h"
 #include "record_random.h"
 #include "sim/disk.h"
 #include "wire/frame.h"

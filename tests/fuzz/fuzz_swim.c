@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "core/swim_priv.h"
+#include "core/swim/swim_priv.h"
 
 void fuzz_one(struct slice bytes)
 {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "core/core_priv.h"
+#include "../core_rooms.h"
 
 enum { CLUSTER_MAX = 8 };
 

@@ -1,7 +1,6 @@
 /* Members that leave, are removed, or weigh something else (PROTOCOL 7 choose, Gone). */
 #include <stdio.h>
 
-#include "core/holders.h"
 #include "keys.h"
 
 static unsigned copies(const char *key, unsigned nodes)

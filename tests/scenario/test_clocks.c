@@ -1,6 +1,6 @@
 /* Wall clocks that are wrong decide nothing (DESIGN 3). */
 #include "cluster.h"
-#include "core/swim_priv.h"
+#include "core/swim/swim_priv.h"
 
 #define SECONDS (1000000ll)
 #define DAY     (86400ll * SECONDS)

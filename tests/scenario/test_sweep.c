@@ -7,7 +7,7 @@
 
 #include "../file_bytes.h"
 #include "rules/key.h"
-#include "core/retire_priv.h"
+#include "core/retire/retire_priv.h"
 
 enum { RETIRED_MS = 9000, SWEPT_MS = 36000 };
 

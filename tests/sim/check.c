@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/coord.h"
-#include "core/hint.h"
-#include "core/move.h"
-#include "core/tree.h"
-#include "core/view.h"
+#include "core/coord/coord.h"
+#include "core/move/move.h"
+#include "core/replica/hint.h"
+#include "core/replica/tree.h"
+#include "core/view/view.h"
 #include "sim/client.h"
 #include "sim/sim.h"
 #include "wire/record.h"

@@ -4,7 +4,7 @@
  * clients would see it only after three sloppy puts in a row, each without a majority. */
 #include <stdlib.h>
 
-#include "core/view.h"
+#include "core/view/view.h"
 #include "rules/key.h"
 #include "rules/version.h"
 #include "sim/sim.h"

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/hint_priv.h"
+#include "core/replica/hint_priv.h"
+#include "core/view/view.h"
 #include "rules/version.h"
-#include "core/view.h"
 #include "wire/record.h"
 
 static bool read_record(struct arena *arena, const struct disk *disk, struct slice key,

@@ -3,18 +3,18 @@
  * ever fills any queue in the end. */
 #include <stdio.h>
 
-#include "core/collect_priv.h"
-#include "core/ask_priv.h"
-#include "core/entropy_priv.h"
-#include "core/hint_priv.h"
-#include "core/lead_priv.h"
-#include "core/move_priv.h"
-#include "core/replica_priv.h"
-#include "core/retire_priv.h"
-#include "core/rpc_priv.h"
-#include "core/sync.h"
-#include "core/tree_priv.h"
-#include "core/view_priv.h"
+#include "core/ask/ask_priv.h"
+#include "core/collect/collect_priv.h"
+#include "core/coord/lead_priv.h"
+#include "core/move/move_priv.h"
+#include "core/repair/entropy_priv.h"
+#include "core/replica/hint_priv.h"
+#include "core/replica/replica_priv.h"
+#include "core/replica/sync.h"
+#include "core/replica/tree_priv.h"
+#include "core/retire/retire_priv.h"
+#include "core/rpc/rpc_priv.h"
+#include "core/view/view_priv.h"
 #include "sim/sim.h"
 
 /* The longest queue of those that every peer, key or owner of hints has. */

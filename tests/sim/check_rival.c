@@ -3,7 +3,7 @@
  * clients only when its owner is back and the two meet, which a plan may never bring about. */
 #include <stdio.h>
 
-#include "core/view.h"
+#include "core/view/view.h"
 #include "rules/key.h"
 #include "rules/version.h"
 #include "sim/fault.h"

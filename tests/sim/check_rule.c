@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/view.h"
+#include "core/view/view.h"
 #include "rules/key.h"
 #include "rules/version.h"
 #include "sim/sim.h"

@@ -2,9 +2,9 @@
  * the digests that are kept beside them, and folded in memory, stand for what is there. */
 #include <stdlib.h>
 
+#include "core/replica/tree.h"
+#include "core/view/view.h"
 #include "rules/key.h"
-#include "core/tree.h"
-#include "core/view.h"
 #include "sim/sim.h"
 #include "wire/record.h"
 

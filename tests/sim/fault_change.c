@@ -2,8 +2,8 @@
  * makes the layouts of a cluster follow one another (PROTOCOL 7). */
 #include <stdio.h>
 
-#include "core/move.h"
-#include "core/view.h"
+#include "core/move/move.h"
+#include "core/view/view.h"
 #include "sim/fault.h"
 #include "sim/sim.h"
 

@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/retire/retire.h"
+#include "core/retire/retire_priv.h"
 #include "file_bytes.h"
 #include "rules/key.h"
-#include "core/retire_priv.h"
 #include "sim/fault.h"
 #include "sim/sim.h"
 

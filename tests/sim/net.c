@@ -1,6 +1,7 @@
 /* net: connections that keep order and break, datagrams that do not, partitions both ways or one.
  *
  * A blocked direction of a connection stalls: its frames arrive when it heals, or never. */
+#include "core/rpc/rpc.h"
 #include "sim/sim.h"
 
 #include <stdio.h>

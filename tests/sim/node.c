@@ -1,6 +1,6 @@
 /* node: a process of the simulated cluster: starts a core on its disk, hands it events, carries out
  * its actions in order, and ends it between any two of them. */
-#include "core/core_priv.h"
+#include "core/state/state.h"
 #include "sim/sim.h"
 
 #include <stdio.h>

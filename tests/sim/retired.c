@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/move_priv.h"
-#include "core/retire_priv.h"
+#include "core/move/move_priv.h"
+#include "core/retire/retire.h"
+#include "core/retire/retire_priv.h"
 #include "rules/key.h"
 #include "sim/sim.h"
 

@@ -1,7 +1,8 @@
 /* scene: what a story can do to its cluster. */
 #include "stories/scene.h"
 
-#include "core/core_priv.h"
+#include "core/view/view.h"
+#include "core/state/state.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-#include "core/collect_priv.h"
-#include "core/tree_priv.h"
+#include "core/collect/collect_priv.h"
+#include "core/replica/tree_priv.h"
 #include "wire/frame.h"
 
 static bool raise_words(const struct scene *scene, const struct frame *frame, char *text,

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "core/hint_priv.h"
+#include "core/replica/hint_priv.h"
 #include "wire/frame.h"
 #include "wire/record.h"
 

@@ -19,7 +19,7 @@ if grep -E "^($foreign|($clocks|$chance|$io|$threads)(\$|@))" <<<"$used"; then
 fi
 # The macros of msgpack and uv leave no name behind: look at what is included, too.
 if grep -nE "#include *[<\"](uv|rocksdb|fuse|msgpack|io/|time\.h|sys/time|sys/socket|unistd|fcntl|pthread$also)" \
-    "$source"/*.c "$source"/*.h; then
+    -r --include='*.[ch]' "$source"; then
     echo "$source includes these"
     failures=1
 fi

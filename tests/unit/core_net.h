@@ -14,9 +14,11 @@
 #include <stdlib.h>
 
 #include "base/heap.h"
-#include "core/identity.h"
-#include "core/rpc_priv.h"
-#include "core/swim_priv.h"
+#include "core/members/identity.h"
+#include "core/rpc/rpc_priv.h"
+#include "core/swim/swim.h"
+#include "core/swim/swim_priv.h"
+#include "core/view/view.h"
 #include "wire/pack.h"
 
 #ifndef NET_NODES_MAX

@@ -4,7 +4,7 @@
 #ifndef TOYSTORE_TEST_DISK_DOUBLE_H
 #define TOYSTORE_TEST_DISK_DOUBLE_H
 
-#include "core/core_priv.h"
+#include "core/state/state.h"
 
 #include <stdlib.h>
 

@@ -3,13 +3,16 @@
 #ifndef TOYSTORE_TEST_REPLICA_DOUBLE_H
 #define TOYSTORE_TEST_REPLICA_DOUBLE_H
 
-#include "core/hint.h"
-#include "core/holders.h"
+#include "core/replica/hint.h"
+#include "core/replica/replica_priv.h"
+#include "core/replica/sync.h"
+#include "core/replica/tree.h"
+#include "core/replica/tree_priv.h"
+#include "core/retire/retire.h"
+#include "core/retire/retire_priv.h"
+#include "core/view/holders.h"
+#include "core/view/view.h"
 #include "rules/key.h"
-#include "core/replica_priv.h"
-#include "core/retire_priv.h"
-#include "core/sync.h"
-#include "core/tree_priv.h"
 
 #include "disk_double.h"
 

@@ -4,12 +4,12 @@
 #ifndef TOYSTORE_TEST_STORE_DOUBLE_H
 #define TOYSTORE_TEST_STORE_DOUBLE_H
 
+#include "../../fs/fs.h"
+#include "../../fs/fs_priv.h"
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/prng.h"
-#include "../../fs/fs.h"
-#include "../../fs/fs_priv.h"
 
 #include <stdlib.h>
 

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/identity.h"
+#include "core/core.h"
+#include "core/members/identity.h"
 
 struct pair {
     struct blob *key, *value;

@@ -8,7 +8,9 @@
 
 #include "replica_double.h"
 
-#include "core/entropy_priv.h"
+#include "core/coord/coord.h"
+#include "core/coord/lead.h"
+#include "core/repair/entropy_priv.h"
 
 static struct layout layout = {.number = 1};
 static bool chosen; /* the leader knows it */

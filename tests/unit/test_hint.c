@@ -9,7 +9,9 @@
 #define TEST_HINTS
 #include "replica_double.h"
 
-#include "core/hint_priv.h"
+#include "core/coord/coord.h"
+#include "core/coord/lead.h"
+#include "core/replica/hint_priv.h"
 
 static unsigned settles;
 static struct settle_ask {

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "core/pace.h"
+#include "core/state/pace.h"
 
 enum { MOST = 8, QUICK_US = 300, SLOW_US = 20000 };
 

@@ -1,5 +1,5 @@
 /* PROTOCOL 3, row by row: what prepare, accept, store and settled do to a key's entry. */
-#include "core/replica_priv.h"
+#include "core/replica/replica_priv.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
