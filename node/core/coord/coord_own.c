@@ -117,20 +117,21 @@ static struct own_key *own_new(struct core *core, struct slice name)
     return key;
 }
 
-void own_remember(struct core *core, struct slice name, const struct op *op, struct blob *record)
+bool own_remember(struct core *core, struct slice name, const struct op *op, struct blob *record)
 {
     if (!own_room(core, name, &op->id))
-        return;
+        return false;
     struct own_key *key = own_find(core, name);
     if (!key)
         key = own_new(core, name);
     int at = put_of_session(key, &op->id.session);
     if (at >= 0 && key->puts[at].op.id.sequence > op->id.sequence)
-        return;
+        return true;
     if (at >= 0)
         drop_put(core->coord, key, (size_t)at);
     key->puts[key->count++] = (struct own_put){*op, blob_ref(record)};
     core->coord->own_bytes += record->size;
+    return true;
 }
 
 /* ---- showing ---- */

@@ -18,8 +18,9 @@ enum {
 /* Is there room for one more sloppy put to this key, by this session? Where there is none, it is
  * not made. */
 bool own_room(const struct core *core, struct slice key, const struct op_id *op);
-/* It was acknowledged. `record` is the sibling alone, encoded; takes its own reference. */
-void own_remember(struct core *core, struct slice key, const struct op *op, struct blob *record);
+/* It is about to be acknowledged. `record` is the sibling alone, encoded; takes its own reference.
+ * False: others have taken the room meanwhile, and it must not be. */
+bool own_remember(struct core *core, struct slice key, const struct op *op, struct blob *record);
 /* base := its merge with what is remembered of the key. */
 void own_merge(const struct core *core, struct slice key, struct arena *arena, struct record *base);
 

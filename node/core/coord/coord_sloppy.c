@@ -82,12 +82,12 @@ static void sloppy_end(struct core *core, struct operation *operation)
 
 static void finish(struct core *core, struct coord_sloppy *put, enum toystore_status status)
 {
+    if (status == TOYSTORE_OK && !own_remember(core, put->key, &put->name, put->record))
+        status = TOYSTORE_INDETERMINATE;
     struct toystore_result result = {
         .status = status, .message = "", .sloppy = true, .op = op_to_public(put->name.id)};
     if (status == TOYSTORE_CONFLICT)
         result_versions(&put->arena, &put->base, &result);
-    if (status == TOYSTORE_OK)
-        own_remember(core, put->key, &put->name, put->record);
     operation_answer(core, &put->op, toystore_status_word(status));
     put->done(core, put->done_handle, &result);
     operation_move(core, &put->op, SLOPPY_DONE);
