@@ -39,10 +39,7 @@ static void write_end(struct writing *writing, int error)
 static void write_published(void *arg, int error)
 {
     struct writing *writing = arg;
-    struct handle *handle = pool_get(&writing->fs->handles, writing->handle);
-    if (error < 0 && handle)
-        handle->truncate_again = handle->truncates;
-    write_end(writing, error);
+    write_end(writing, handle_ends(pool_get(&writing->fs->handles, writing->handle), error, false));
 }
 
 static bool has_room(const struct fs *fs, const struct handle *handle)
@@ -52,19 +49,34 @@ static bool has_room(const struct fs *fs, const struct handle *handle)
     return fs->unsent < DIRTY_MAX || handle->content->unsent == 0;
 }
 
+int handle_ends(struct handle *handle, int error, bool whole)
+{
+    if (!handle)
+        return error;
+    const struct content *content = handle->content;
+    if (error == 0 && (whole || handle->written) && handle->failures_told != content->failures)
+        error = content->failure;
+    if (error < 0) {
+        handle->truncate_again = handle->truncates;
+        handle->failures_told = content->failures;
+    }
+    return error;
+}
+
 int handle_take_failure(struct handle *handle)
 {
     struct content *content = handle->content;
-    int failed = content->failed;
-    if (failed == 0 || content->publishing)
-        return 0;
-    content->failed = 0;
-    changes_drop(&content->log, content->log.count);
-    content->published = content->logged;
-    content_rebase(content);
-    content_sent(content, content->unsent);
-    handle->truncate_again = handle->truncates;
-    return failed;
+    int failed = content->publishing ? 0 : content->failed;
+    if (failed != 0) {
+        content->failures++;
+        content->failure = failed;
+        content->failed = 0;
+        changes_drop(&content->log, content->log.count);
+        content->published = content->logged;
+        content_rebase(content);
+        content_sent(content, content->unsent);
+    }
+    return handle_ends(handle, failed, false);
 }
 
 static void write_now(struct writing *writing, struct slice data)
@@ -85,6 +97,8 @@ static void write_now(struct writing *writing, struct slice data)
         handle->truncate_again = false;
         content_truncate_to_nothing(content, 0);
     }
+    if (!handle->written) /* what failed before is not its own */
+        handle->failures_told = content->failures;
     handle->written = true;
     content_write(content, writing->offset, data, (writing->flags & O_APPEND) != 0);
     if (writing->set_id_goes)
@@ -172,9 +186,7 @@ struct flushing {
 
 static void flush_end(struct flushing *flushing, int error)
 {
-    struct handle *handle = pool_get(&flushing->fs->handles, flushing->handle);
-    if (error < 0 && handle)
-        handle->truncate_again = handle->truncates;
+    error = handle_ends(pool_get(&flushing->fs->handles, flushing->handle), error, false);
     struct fs_answer answer = {.error = error};
     flushing->done(flushing->arg, &answer);
     content_unref(flushing->content);

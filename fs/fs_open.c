@@ -120,6 +120,7 @@ static void answer_open(struct opening *opening)
         return;
     }
     handle->content = content_ref(opening->content);
+    handle->failures_told = handle->content->failures;
     handle->content->handles++;
     handle->made = opening->made;
     handle->truncates = (opening->flags & O_TRUNC) != 0;

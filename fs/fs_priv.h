@@ -119,7 +119,9 @@ struct content {
     bool detached; /* not the node's content: a replacement under way */
     size_t frozen; /* first entries of the log: in the publication under way */
     uint64_t timer;
-    int failed;          /* a chunk could not be stored: the next to ask is told */
+    int failed;        /* a chunk could not be stored: the next to ask is told */
+    uint64_t failures; /* publications that failed, and what was not published with them is lost */
+    int failure;       /* the last one's error: each handle is told once */
     uint64_t version_ns; /* when the version that it is based on was the newest; see reclaim.c */
     struct list waiters; /* of publications */
 };
@@ -131,10 +133,11 @@ struct handle {
     int flags;
     bool redirection; /* a FLUSH before the first WRITE: a shell's > */
     bool written, flushed, made, truncates, direct;
-    bool truncate_again; /* the truncation was dropped with a write that failed */
-    uint64_t read_next;  /* where a sequential reader goes on */
-    uint64_t ahead;      /* fetched ahead up to here */
-    char *text;          /* control files: what they say */
+    bool truncate_again;    /* the truncation was dropped with a write that failed */
+    uint64_t failures_told; /* of its content's, up to here */
+    uint64_t read_next;     /* where a sequential reader goes on */
+    uint64_t ahead;         /* fetched ahead up to here */
+    char *text;             /* control files: what they say */
     struct dir *dir;
 };
 
@@ -249,9 +252,13 @@ void fs_made_room(struct fs *fs, size_t bytes);
  * inside. */
 void content_publish(struct content *content, void (*done)(void *arg, int error), void *arg);
 bool handle_writable(const struct handle *handle);
-/* A chunk that could not be stored takes what was not published with it: told once, by who calls
- * this; 0: nothing failed. */
+/* A chunk that could not be stored takes what was not published with it; and a publication behind
+ * the handle's back may have failed. Told once to each handle, by who calls this; 0: nothing
+ * failed. */
 int handle_take_failure(struct handle *handle);
+/* What was asked of the handle ends so: the same for what failed meanwhile. Who has written nothing
+ * hears only at an fsync, which speaks of the whole file. `handle` may be NULL. */
+int handle_ends(struct handle *handle, int error, bool whole);
 void content_publish_later(struct content *content, unsigned ms);
 
 /* ---- parent.c: what a directory must know of its entries ---- */

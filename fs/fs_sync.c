@@ -24,9 +24,7 @@ struct syncing {
 
 static void sync_end(struct syncing *syncing, int error)
 {
-    struct handle *handle = pool_get(&syncing->fs->handles, syncing->handle);
-    if (error < 0 && handle)
-        handle->truncate_again = handle->truncates;
+    error = handle_ends(pool_get(&syncing->fs->handles, syncing->handle), error, true);
     for (size_t i = 0; i < syncing->count; i++)
         segment_unref(syncing->chunks[i]);
     free(syncing->chunks);

@@ -367,6 +367,8 @@ void publication_end(struct publication *publication, int error)
     bool replacing = content->replacing;
     content->publishing = false;
     if (error < 0) {
+        content->failures++;
+        content->failure = error;
         if (publication->name_pending)
             content->reference = false;
         give_up(content);

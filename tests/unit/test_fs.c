@@ -131,6 +131,50 @@ static void other_programs_hear_of_it_at_flush(void **state)
     assert_string_equal(cat(a, "f"), "(none)");
 }
 
+static int sync_of(uint64_t handle)
+{
+    fs_fsync(a, handle, keep, NULL);
+    return ended();
+}
+
+/* Nobody waited for it: the program has gone on, and hears of it at its next fsync, write or close.
+ */
+static void what_fails_behind_is_told_once_to_each(void **state)
+{
+    (void)state;
+    echo(a, "old", "f", O_TRUNC);
+    uint64_t handle = open_file(a, "f", O_WRONLY), other = open_file(a, "f", O_WRONLY);
+    assert_int_equal(write_at(a, handle, 0, "new", 0), 0);
+    store.put_fails = TOYSTORE_NOT_APPLIED;
+    pass_ms(6000);
+    store.put_fails = TOYSTORE_OK;
+    assert_int_equal(sync_of(handle), -EIO);
+    assert_int_equal(sync_of(handle), 0);
+    assert_int_equal(flush(a, other), 0); /* it has written nothing */
+    assert_int_equal(sync_of(other), -EIO);
+    assert_int_equal(sync_of(other), 0);
+    assert_string_equal(cat(b, "f"), "old");
+    /* what came after it is published, and its fsync tells of what was before */
+    assert_int_equal(write_at(a, handle, 0, "A", 0), 0);
+    store.put_fails = TOYSTORE_NO_SPACE;
+    pass_ms(6000);
+    store.put_fails = TOYSTORE_OK;
+    assert_int_equal(write_at(a, handle, 1, "B", 0), -ENOSPC);
+    assert_int_equal(write_at(a, handle, 1, "B", 0), 0);
+    assert_int_equal(sync_of(handle), 0);
+    assert_string_equal(cat(b, "f"), "oBd");
+    release(a, handle);
+    release(a, other);
+    /* a new file is not there */
+    handle = open_file(a, "g", O_WRONLY | O_CREAT);
+    assert_int_equal(write_at(a, handle, 0, "new", 0), 0);
+    store.put_fails = TOYSTORE_NOT_APPLIED;
+    pass_ms(6000);
+    store.put_fails = TOYSTORE_OK;
+    assert_int_equal(sync_of(handle), -EIO);
+    release(a, handle);
+}
+
 static void creating_writing_and_closing_is_one_put(void **state)
 {
     (void)state;
@@ -728,6 +772,7 @@ int main(void)
         TEST(no_quorum_fails_the_write_and_keeps_the_old),
         TEST(the_root_is_there_without_its_owners),
         TEST(other_programs_hear_of_it_at_flush),
+        TEST(what_fails_behind_is_told_once_to_each),
         TEST(creating_writing_and_closing_is_one_put),
         TEST(appends_at_once_are_all_there_once),
         TEST(appends_of_two_mounts_lose_no_line),
