@@ -85,7 +85,7 @@ struct toystore_store_ops {
     /* On return what was written before the call survives a power loss. Any thread. */
     int (*sync)(struct toystore_store *store);
     /* The same for the log alone: large values that it names, but that are kept apart, may be
-     * missing after a power loss (get then says -EUCLEAN). Every second, where `sync` is called for
+     * missing after a power loss (get then says -EUCLEAN), unless there was another one before. Every second, where `sync` is called for
      * durable writes, and twice a minute. NULL: the store keeps nothing apart. Any thread. */
     int (*sync_log)(struct toystore_store *store);
 

@@ -173,6 +173,8 @@ static int reopen(struct rocks *rocks)
         status = open_db(rocks, error, sizeof error);
         if (status == 0)
             atomic_store(&rocks->failed, false);
+        else if (status == -EUCLEAN)
+            atomic_store(&rocks->damaged, true);
     }
     pthread_rwlock_unlock(&rocks->lock);
     return status;
@@ -251,6 +253,8 @@ int rocks_commit(struct rocks *rocks, rocksdb_writebatch_t *batch)
         if (status == -EUCLEAN)
             return status;
     }
+    if (status == -EUCLEAN)
+        return status;
     return status == -ENOSPC || status == -EDQUOT ? -ENOSPC : -EIO;
 }
 
@@ -286,7 +290,10 @@ static int sync_logs(const char *path)
 
 int rocks_sync(struct rocks *rocks)
 {
-    int status = sync_logs(rocks->path);
+    /* What a failed sync left unwritten, the next one would take for written. */
+    int status = atomic_load(&rocks->failed) ? mend(rocks) : 0;
+    if (status == 0)
+        status = sync_logs(rocks->path);
     if (status < 0)
         atomic_store(&rocks->failed, true); /* opening again writes what the log holds anew */
     return status;

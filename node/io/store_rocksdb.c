@@ -230,6 +230,16 @@ static void store_unstage(struct toystore_store *store, const struct toystore_st
     value_files_remove(&rocksdb_of(store)->files, staged->number);
 }
 
+static bool is_there(struct rocksdb_store *self, const struct toystore_write *write)
+{
+    rocksdb_pinnableslice_t *pin;
+    struct slice found;
+    int status = look_up(self, write->space, slice_from(write->key), &pin, &found);
+    if (status == 0)
+        look_end(self, pin);
+    return status != -ENOENT;
+}
+
 static int put_file(struct rocksdb_store *self, struct change *change,
                     const struct toystore_write *write, struct slice name)
 {
@@ -243,6 +253,8 @@ static int put_file(struct rocksdb_store *self, struct change *change,
         if (status < 0)
             return status;
     }
+    if (is_there(self, write))
+        value_files_hurry(&self->files, staged.number);
     change->made[change->made_count++] =
         (struct named_file){write, staged.number, write->staged == NULL};
     self->has_files[write->space] = true;
@@ -298,6 +310,8 @@ static int store_write(struct toystore_store *store, const struct toystore_write
     int status = rocks_read_begin(&self->rocks);
     if (status == 0)
         rocks_read_end(&self->rocks);
+    else if (atomic_load(&self->rocks.damaged))
+        status = -EUCLEAN; /* it must be repaired, and can only be at the next start */
     for (size_t i = 0; i < count && status == 0; i++)
         status = add_write(self, &change, &writes[i], &name);
     if (status == 0)
@@ -321,6 +335,8 @@ int rocksdb_store_sync(struct toystore_store *store)
     int status = value_files_sync_begin(&self->files, &sync);
     if (status == 0)
         status = rocks_sync(&self->rocks);
+    if (status == 0)
+        status = value_files_sync_urgent(&self->files);
     value_files_sync_end(&self->files, &sync, status);
     return status;
 }
@@ -329,8 +345,11 @@ int rocksdb_store_sync_log(struct toystore_store *store)
 {
     struct rocksdb_store *self = rocksdb_of(store);
     struct value_sync sync;
-    value_files_sync_log_begin(&self->files, &sync);
-    int status = rocks_sync(&self->rocks);
+    int status = value_files_sync_log_begin(&self->files, &sync);
+    if (status == 0)
+        status = rocks_sync(&self->rocks);
+    if (status == 0)
+        status = value_files_sync_urgent(&self->files);
     value_files_sync_end(&self->files, &sync, status);
     return status;
 }

@@ -86,6 +86,7 @@ void value_files_close(struct value_files *files)
     pthread_mutex_destroy(&files->mutex);
     numbers_free(&files->fresh);
     numbers_free(&files->dead);
+    numbers_free(&files->urgent);
     free(files->directory);
 }
 
@@ -208,6 +209,13 @@ void value_files_remove(struct value_files *files, uint64_t number)
     char path[PATH_MAX];
     file_path(files, number, path);
     unlink(path); /* what stays behind is swept at the next open */
+}
+
+void value_files_hurry(struct value_files *files, uint64_t number)
+{
+    pthread_mutex_lock(&files->mutex);
+    numbers_add(&files->urgent, number);
+    pthread_mutex_unlock(&files->mutex);
 }
 
 void value_files_bury(struct value_files *files, uint64_t number)

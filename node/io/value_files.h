@@ -32,6 +32,7 @@ struct value_files {
     pthread_mutex_t mutex; /* guards what is below: files are written and synced on other threads */
     uint64_t next;         /* number of the next file */
     struct numbers fresh;  /* written, not yet fsynced */
+    struct numbers urgent; /* of these, what replaces something: no log may name it for long */
     struct numbers dead;   /* replaced, to be removed after the next sync */
 };
 
@@ -45,6 +46,9 @@ int value_files_write(struct value_files *files, const struct slice parts[2],
 /* -EUCLEAN: the file is not there, too short, or does not fit its checksum. */
 int value_files_read(struct value_files *files, const struct value_reference *reference,
                      struct blob **ret_value);
+/* What is going to be written names this file over a key that is there already: were it torn by a
+ * power loss, what it replaced would be lost with it. */
+void value_files_hurry(struct value_files *files, uint64_t number);
 void value_files_bury(struct value_files *files, uint64_t number);   /* at the next sync */
 void value_files_remove(struct value_files *files, uint64_t number); /* now: nothing names it */
 
@@ -55,8 +59,11 @@ struct value_sync {
     struct numbers fresh, dead;
 };
 int value_files_sync_begin(struct value_files *files, struct value_sync *ret_sync);
-/* The same for the database alone: no file is fsynced, the dead ones go once it is durable. */
-void value_files_sync_log_begin(struct value_files *files, struct value_sync *ret_sync);
+/* The same for the database alone: only urgent files are fsynced, the dead ones go once it is
+ * durable. */
+int value_files_sync_log_begin(struct value_files *files, struct value_sync *ret_sync);
+/* Those that have become urgent meanwhile: after the database, which may have taken their names. */
+int value_files_sync_urgent(struct value_files *files);
 void value_files_sync_end(struct value_files *files, struct value_sync *sync, int error);
 
 /* At open, before any write: removes the files that `live` (sorted) does not name. */

@@ -23,6 +23,33 @@ static int fsync_path(const char *path)
     return status;
 }
 
+/* After a failed fsync the kernel takes the pages for clean, and the next one would succeed without
+ * having written them: they are made dirty once more. What cannot be read stays as it is, and is
+ * found damaged when it is asked for. */
+static void write_again(const char *path)
+{
+    uint8_t bytes[65536];
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ssize_t got = 1;
+    for (off_t at = 0; fd >= 0 && got > 0; at += got) {
+        got = pread(fd, bytes, sizeof bytes, at);
+        if (got > 0 && pwrite(fd, bytes, (size_t)got, at) != got)
+            got = 0;
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+static void write_all_again(const struct value_files *files, const struct numbers *numbers)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; i < numbers->count; i++) {
+        unsigned long long number = numbers->items[i];
+        snprintf(path, sizeof path, "%s/%08llx/%016llx", files->directory, number >> 12, number);
+        write_again(path);
+    }
+}
+
 static int syncfs_path(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -65,17 +92,38 @@ int value_files_sync_begin(struct value_files *files, struct value_sync *ret_syn
     *ret_sync = (struct value_sync){files->fresh, files->dead};
     files->fresh = files->dead = (struct numbers){0};
     pthread_mutex_unlock(&files->mutex);
-    if (ret_sync->fresh.count >= SYNCFS_MIN)
-        return syncfs_path(files->directory);
-    return fsync_each(files, &ret_sync->fresh);
+    int status = ret_sync->fresh.count >= SYNCFS_MIN ? syncfs_path(files->directory)
+                                                     : fsync_each(files, &ret_sync->fresh);
+    if (status < 0)
+        write_all_again(files, &ret_sync->fresh);
+    return status;
 }
 
-void value_files_sync_log_begin(struct value_files *files, struct value_sync *ret_sync)
+int value_files_sync_urgent(struct value_files *files)
+{
+    pthread_mutex_lock(&files->mutex);
+    struct numbers urgent = files->urgent;
+    files->urgent = (struct numbers){0};
+    pthread_mutex_unlock(&files->mutex);
+    int status = fsync_each(files, &urgent);
+    if (status == 0) {
+        numbers_free(&urgent);
+        return 0;
+    }
+    write_all_again(files, &urgent);
+    pthread_mutex_lock(&files->mutex);
+    append(&files->urgent, &urgent);
+    pthread_mutex_unlock(&files->mutex);
+    return status;
+}
+
+int value_files_sync_log_begin(struct value_files *files, struct value_sync *ret_sync)
 {
     pthread_mutex_lock(&files->mutex);
     *ret_sync = (struct value_sync){.dead = files->dead};
     files->dead = (struct numbers){0};
     pthread_mutex_unlock(&files->mutex);
+    return value_files_sync_urgent(files);
 }
 
 void value_files_sync_end(struct value_files *files, struct value_sync *sync, int error)

@@ -65,6 +65,13 @@ print('%s: %d gone' % (sys.argv[2], gone))
 sys.exit(wrong > 0 or (gone > 0 and sys.argv[4] == '1'))
 END
 }
+# What is in the log of a node has reached its disk.
+log_synced() {
+    find "$work/d$1" -name '*.log' -exec python3 -c 'import os, sys
+for name in sys.argv[1:]:
+    if int(os.getxattr(name, "user.synced")) < os.stat(name).st_size:
+        sys.exit(1)' {} +
+}
 well() { for i in 1 2 3; do wait_for 40 settled "$i" 3 || die "node $i is not well again"; done; }
 
 new_boot
@@ -88,13 +95,19 @@ check_values second 60 1
 start_mount m --seed "$(host 1)" --seed "$(host 2)"
 head -c 700000 /dev/urandom >"$work/large"
 put_values durable 60 1
+put_values again 60 1
 dd if="$work/large" of="$work/m/large" bs=64k conv=fsync status=none || fail "dd with fsync"
+put_values again 60 0 # what replaces something durable, and is not durable itself
 put_values last 60 0
+for i in 1 2 3; do wait_for 20 log_synced "$i" || fail "the log of node $i is not synced"; done
+put_values final 60 0
 lose_power 1 2 3
 for i in 1 2 3; do start_powered "$i"; done
 well
 check_values durable 60 1
+check_values again 60 1
 check_values last 60 0
+check_values final 60 0
 wait_for 20 cmp "$work/large" "$work/m/large" || fail "what was fsynced is not there"
 put_values after 10 0
 check_values after 10 1
