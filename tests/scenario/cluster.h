@@ -43,6 +43,8 @@ const struct toystore_result *cluster_call(unsigned node, const struct toystore_
 /* The same without waiting: cluster_answer runs until the answer is there. */
 void cluster_ask(unsigned node, const struct toystore_request *request);
 const struct toystore_result *cluster_answer(void);
+/* The last answer is not needed any more: one to an earlier cluster_ask is still to come. */
+void cluster_answer_drop(void);
 
 /* Asks a node to leave, or to remove `member` (an id); how that was answered. */
 enum toystore_status cluster_change(unsigned node, const char *what, node_id member, bool force,

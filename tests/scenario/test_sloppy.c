@@ -464,6 +464,41 @@ static void a_sloppy_put_that_was_collected_stays_away(void **state)
     cluster_stop();
 }
 
+/* One owner has accepted it when its asker falls asleep; somebody reads it there, and replaces it.
+ * When the asker goes on it must not replace that in turn, which it has caused. */
+static void a_put_that_was_read_does_not_replace_who_read_it(void **state)
+{
+    (void)state;
+    struct side side = five_nodes();
+    struct toystore_request put = put_request_of("k", "first");
+    cluster_lose(METHOD_PUT, true);
+    cluster_ask(side.fallbacks[0], &put);
+    cluster_run_ms(50);
+    cluster_pause(side.fallbacks[0]);
+    cluster_kill(side.owners[1]);
+    cluster_kill(side.owners[2]);
+    cluster_lose(METHOD_PUT, false);
+    const struct toystore_result *result = cluster_get(side.fallbacks[1], "k");
+    assert_true(result->sloppy);
+    assert_true(shows(result, "first"));
+    struct toystore_op first = result->versions[0].op;
+    struct toystore_request second = put_request_of("k", "second");
+    second.condition = TOYSTORE_IF_MATCH;
+    second.match = &first;
+    second.match_count = 1;
+    assert_int_equal(cluster_call(side.fallbacks[1], &second)->status, TOYSTORE_OK);
+    cluster_answer_drop();
+    cluster_continue(side.fallbacks[0]);
+    cluster_run_ms(8000);
+    cluster_restart(side.owners[1]);
+    cluster_restart(side.owners[2]);
+    cluster_run_ms(8000);
+    result = cluster_get(side.owners[1], "k");
+    assert_int_equal(result->version_count, 1);
+    assert_true(shows(result, "second"));
+    cluster_stop();
+}
+
 /* All owners of the key are dead: others stand in for them, and give it to them when they are back.
  */
 static void a_put_without_any_owner_goes_to_fallbacks(void **state)
@@ -518,6 +553,7 @@ int main(void)
         cmocka_unit_test(a_touch_keeps_what_its_session_has_put),
         cmocka_unit_test(the_asker_spreads_it_by_itself),
         cmocka_unit_test(a_sloppy_put_that_was_collected_stays_away),
+        cmocka_unit_test(a_put_that_was_read_does_not_replace_who_read_it),
         cmocka_unit_test(a_put_without_any_owner_goes_to_fallbacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

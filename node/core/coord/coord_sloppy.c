@@ -300,6 +300,20 @@ static bool overtaken(const struct coord_sloppy *put)
     return record_has(&put->base, &later);
 }
 
+/* Somebody has read it already, as a coordinator's accept or an earlier copy, and put something
+ * over it: made now, it would replace that in turn, which it has caused. */
+static bool was_replaced(const struct coord_sloppy *put)
+{
+    const struct record *base = &put->base;
+    const struct op_id *op = &put->name.id;
+    bool covered = base->has_register && !op_id_equal(&base->reg.version.op, op) &&
+                   version_covers(&base->reg.version, op);
+    for (size_t i = 0; i < base->sloppy_count; i++)
+        covered |= !op_id_equal(&base->sloppy[i].version.op, op) &&
+                   version_covers(&base->sloppy[i].version, op);
+    return covered;
+}
+
 /* OK: put->record is the sibling alone. */
 static enum toystore_status make_sibling(struct core *core, struct coord_sloppy *put)
 {
@@ -318,6 +332,8 @@ static enum toystore_status make_sibling(struct core *core, struct coord_sloppy 
         return TOYSTORE_CONFLICT;
     if (overtaken(put) || judge_own_sibling(&put->base, &words) || last_unread(core, put, &words))
         return TOYSTORE_RETIRED;
+    if (was_replaced(put))
+        return TOYSTORE_INDETERMINATE;
     cover_read(put, &sloppy);
     for (size_t i = 0; BROKEN(core, covers_unseen) && i < sloppy.version.cover_count; i++)
         sloppy.version.covers[i].sequence++;
