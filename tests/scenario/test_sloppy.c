@@ -536,6 +536,62 @@ static void a_put_without_any_owner_goes_to_fallbacks(void **state)
     cluster_stop();
 }
 
+/* The key was collected, of which a client is not told, and then all its owners died. */
+static unsigned collected_and_without_owners(unsigned *ret_other)
+{
+    unsigned owners[CLUSTER_MAX], other = 0;
+    cluster_start(6);
+    unsigned client = cluster_join_client();
+    struct toystore_request delete = {
+        .type = TOYSTORE_PUT, .key = bytes_text("k"), .change = TOYSTORE_DELETE};
+    assert_int_equal(cluster_put(client, "k", "old"), TOYSTORE_OK);
+    assert_int_equal(cluster_call(client, &delete)->status, TOYSTORE_OK);
+    assert_int_equal(cluster_owners("k", owners), 3);
+    uint32_t partition = view_partition_of(cluster_core(client), slice_str("k"));
+    for (unsigned node = 0; node < 6; node++)
+        cluster_core(node)->config.collect_min = 1;
+    const struct core *owner = cluster_core(owners[2]);
+    for (unsigned ms = 0; view_of(owner, partition).collected.layout == 0; ms += 10) {
+        assert_true(ms < 20000);
+        cluster_run_ms(10);
+    }
+    assert_true(view_of(cluster_core(client), partition).epoch < view_of(owner, partition).epoch);
+    while (other == owners[0] || other == owners[1] || other == owners[2])
+        other++;
+    for (unsigned i = 0; i < 3; i++) {
+        node_id id = cluster_id(owners[i]);
+        cluster_kill(owners[i]);
+        for (unsigned ms = 0; rpc_reachable(cluster_core(client), id); ms += 10) {
+            assert_true(ms < 20000);
+            cluster_run_ms(10);
+        }
+    }
+    *ret_other = other;
+    return client;
+}
+
+static void a_put_learns_the_epoch_from_who_stands_in(void **state)
+{
+    unsigned other, client = collected_and_without_owners(&other);
+    (void)state;
+    struct toystore_request put = put_request_of("k", "new");
+    const struct toystore_result *result = cluster_call(client, &put);
+    assert_int_equal(result->status, TOYSTORE_OK);
+    assert_true(result->sloppy);
+    assert_true(shows(cluster_get(client, "k"), "new"));
+    assert_true(shows(cluster_get(other, "k"), "new"));
+    cluster_stop();
+}
+
+static void a_get_learns_the_epoch_from_who_stands_in(void **state)
+{
+    unsigned other, client = collected_and_without_owners(&other);
+    (void)state;
+    assert_int_equal(cluster_put(other, "k", "new"), TOYSTORE_OK);
+    assert_true(shows(cluster_get(client, "k"), "new"));
+    cluster_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +611,8 @@ int main(void)
         cmocka_unit_test(a_sloppy_put_that_was_collected_stays_away),
         cmocka_unit_test(a_put_that_was_read_does_not_replace_who_read_it),
         cmocka_unit_test(a_put_without_any_owner_goes_to_fallbacks),
+        cmocka_unit_test(a_put_learns_the_epoch_from_who_stands_in),
+        cmocka_unit_test(a_get_learns_the_epoch_from_who_stands_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,14 @@ static void name_op(struct core *core, struct ask_put *put)
     put->before = last_put(core, line_name(put));
 }
 
+/* The view has changed, and nobody has seen the op: named anew, no member refuses it for its era.
+ */
+static bool is_outdated(const struct core *core, const struct ask_put *put)
+{
+    return put->taken == 0 && !put->maybe && !put->stored &&
+           era_compare(put->name.era, view_era(view_of(core, put->partition))) < 0;
+}
+
 static struct given *given_of(struct ask_put *put, node_id id)
 {
     for (unsigned i = 0; i < put->given_count; i++)
@@ -274,7 +282,7 @@ static bool no_owner_left(struct core *core, struct ask_put *put,
 static void ask_route(struct core *core, struct operation *operation)
 {
     struct ask_put *put = ask_of(operation);
-    if (put->name.era.layout == 0 && !put->asks_only)
+    if (!put->asks_only && (put->name.era.layout == 0 || is_outdated(core, put)))
         name_op(core, put);
     struct electorate electorate;
     view_electorate_key(core, put->key, 0, 0, &electorate);

@@ -30,7 +30,7 @@ static void on_fallback(struct core *core, uint64_t handle, uint64_t index,
     if (!get || index >> 8 != get->attempt || get->op.state != GET_SLOPPY)
         return;
     get->fallback_open--;
-    struct replica_reply reply;
+    struct replica_reply reply = {.status = TOYSTORE_UNAVAILABLE};
     struct record record = {0};
     if (answer->status == TOYSTORE_OK && replica_reply_decode(answer->result, &reply) &&
         reply.status == TOYSTORE_OK) {
@@ -41,6 +41,9 @@ static void on_fallback(struct core *core, uint64_t handle, uint64_t index,
             record_merge(&get->tally.arena, &get->tally.base, &record, &get->tally.base);
             get->fallback_shown++;
         }
+    } else if (answer->status == TOYSTORE_OK && reply.status == TOYSTORE_STALE) {
+        /* No owner may be there to tell it: the next pass knows. */
+        view_adopt(core, get->partition, &reply.view, answer->from, REPLICA_TIMEOUT_MS, NULL, 0);
     }
     conclude(core, get);
 }

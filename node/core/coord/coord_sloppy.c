@@ -159,11 +159,14 @@ static void on_read(struct core *core, uint64_t handle, uint64_t index,
     if (!put || put->op.state != SLOPPY_READ)
         return;
     put->open--;
-    struct replica_reply reply;
+    struct replica_reply reply = {.status = TOYSTORE_UNAVAILABLE};
     if (answer->status == TOYSTORE_OK && replica_reply_decode(answer->result, &reply) &&
         reply.status == TOYSTORE_OK) {
         put->stands[index].shown = true;
         put->stands[index].frame = blob_copy(answer->result);
+    } else if (answer->status == TOYSTORE_OK && reply.status == TOYSTORE_STALE) {
+        /* No owner may be there to tell it: the asker's next pass knows. */
+        view_adopt(core, put->partition, &reply.view, answer->from, REPLICA_TIMEOUT_MS, NULL, 0);
     }
     if (put->open == 0)
         read_done(core, put);
