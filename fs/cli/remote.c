@@ -306,11 +306,14 @@ static void raw_failed(struct raw *raw, const struct frame *frame)
 static void outcome_answered(struct pending *pending, const struct frame *frame)
 {
     struct raw *raw = pending->done_arg;
+    bool sloppy = false;
     raw->finished = true;
     if (frame->failed)
         raw_failed(raw, frame);
     else
-        raw->status = remote_outcome(frame->result);
+        raw->status = remote_outcome(frame->result, &sloppy);
+    if (raw->status == TOYSTORE_OK && sloppy)
+        raw->text = base_string(slice_str("no quorum; others keep it until one can be reached"));
 }
 
 static void report_answered(struct pending *pending, const struct frame *frame)

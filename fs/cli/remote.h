@@ -23,7 +23,7 @@ struct store_face remote_face(struct remote *remote);
 bool remote_call(struct remote *remote, const struct toystore_request *request,
                  toystore_done_fn *seen, void *arg);
 /* CoordinatePut and CoordinateDelete of plain bytes, as any client calls them. *ret_message is
- * malloc()ed, or NULL. */
+ * malloc()ed, or NULL; with OK it says that no quorum has it yet. */
 bool remote_put(struct remote *remote, struct slice key, struct slice value,
                 enum toystore_status *ret_status, char **ret_message);
 bool remote_delete(struct remote *remote, struct slice key, enum toystore_status *ret_status,

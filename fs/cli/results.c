@@ -151,20 +151,23 @@ static enum toystore_status status_of_word(struct slice word)
     return TOYSTORE_INVALID;
 }
 
-enum toystore_status remote_outcome(struct slice result)
+enum toystore_status remote_outcome(struct slice result, bool *ret_sloppy)
 {
+    enum toystore_status status = TOYSTORE_INVALID;
     struct cursor cursor = cursor_of(result);
     uint32_t pairs;
     struct slice name, word;
-    if (!cursor_map(&cursor, &pairs))
-        return TOYSTORE_INVALID;
-    for (uint32_t i = 0; i < pairs && cursor_bytes(&cursor, &name); i++) {
-        if (!slice_equal(name, slice_str("outcome"))) {
-            if (!cursor_skip(&cursor, NULL))
-                break;
-        } else if (cursor_bytes(&cursor, &word)) {
-            return status_of_word(word);
+    bool good = cursor_map(&cursor, &pairs);
+    *ret_sloppy = false;
+    for (uint32_t i = 0; good && i < pairs && cursor_bytes(&cursor, &name); i++) {
+        if (slice_equal(name, slice_str("sloppy"))) {
+            good = cursor_bool(&cursor, ret_sloppy);
+        } else if (slice_equal(name, slice_str("outcome"))) {
+            good = cursor_bytes(&cursor, &word);
+            status = good ? status_of_word(word) : TOYSTORE_INVALID;
+        } else {
+            good = cursor_skip(&cursor, NULL);
         }
     }
-    return TOYSTORE_INVALID;
+    return good ? status : TOYSTORE_INVALID;
 }

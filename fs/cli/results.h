@@ -13,7 +13,8 @@ void remote_request_encode(struct buf *out, const struct toystore_request *reque
 /* Whatever the frame holds becomes a result: an error or a malformed answer has its status. */
 void remote_result_decode(const struct frame *frame, struct remote_result *ret);
 void remote_result_free(struct remote_result *result);
-/* The `outcome` of a CoordinatePut or CoordinateDelete. */
-enum toystore_status remote_outcome(struct slice result);
+/* The `outcome` of a CoordinatePut or CoordinateDelete, and whether it is `sloppy`: no majority has
+ * it yet. */
+enum toystore_status remote_outcome(struct slice result, bool *ret_sloppy);
 
 #endif

@@ -74,16 +74,24 @@ static int put_large(struct cli *cli, struct source *source)
     return wait.finished ? status : EXIT_INDETERMINATE;
 }
 
+/* The one end of a put and a delete; one without a quorum is told of, though it is kept. */
+static int outcome_end(struct cli *cli, bool alive, enum toystore_status status, char *message)
+{
+    if (alive && status == TOYSTORE_OK && message)
+        fprintf(stderr, "toystore: %s: %s\n", cli->argv[1], message);
+    else if (alive)
+        cli_explain(cli, status, message);
+    free(message);
+    cli->exit_status = cli_exit_of(status);
+    return cli_finish_put(cli, alive);
+}
+
 static int put_small(struct cli *cli, struct slice value)
 {
     enum toystore_status status = TOYSTORE_INDETERMINATE;
     char *message = NULL;
     bool alive = remote_put(cli->remote, slice_str(cli->argv[1]), value, &status, &message);
-    if (alive)
-        cli_explain(cli, status, message);
-    free(message);
-    cli->exit_status = cli_exit_of(status);
-    return cli_finish_put(cli, alive);
+    return outcome_end(cli, alive, status, message);
 }
 
 int run_put(struct cli *cli)
@@ -170,9 +178,5 @@ int run_rm(struct cli *cli)
     enum toystore_status status = TOYSTORE_INDETERMINATE;
     char *message = NULL;
     bool alive = remote_delete(cli->remote, slice_str(cli->argv[1]), &status, &message);
-    if (alive)
-        cli_explain(cli, status, message);
-    free(message);
-    cli->exit_status = cli_exit_of(status);
-    return cli_finish_put(cli, alive);
+    return outcome_end(cli, alive, status, message);
 }

@@ -80,13 +80,15 @@ static void put_outcome(struct buf *out, const struct toystore_result *result)
 {
     put_name(out, "outcome");
     put_name(out, toystore_status_word(result->status));
+    put_name(out, "sloppy");
+    pack_bool(out, result->sloppy);
 }
 
 /* The context of a put names what a get would show now: the put itself, or on CONFLICT what stood
  * in its way where that is known. */
 static void encode_put(struct buf *out, const struct toystore_result *result)
 {
-    pack_map(out, 2);
+    pack_map(out, 3);
     put_outcome(out, result);
     put_name(out, "context");
     if (result->status == TOYSTORE_OK)
@@ -176,7 +178,7 @@ void client_encode(struct buf *out, enum wire_method method, const struct toysto
     } else if (method == METHOD_COORDINATE_LIST) {
         encode_list(out, result);
     } else {
-        pack_map(out, 1);
+        pack_map(out, 2);
         put_outcome(out, result);
     }
 }

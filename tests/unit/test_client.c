@@ -272,6 +272,19 @@ static void test_an_outcome_is_a_word(void **state)
     struct slice all = buf_slice(&out);
     assert_non_null(memmem(all.data, all.size, "INDETERMINATE", 13));
     buf_free(&out);
+    /* and says whether a majority has it */
+    enum wire_method methods[] = {METHOD_COORDINATE_PUT, METHOD_COORDINATE_DELETE};
+    for (size_t i = 0; i < 4; i++) {
+        result = (struct toystore_result){.status = TOYSTORE_OK, .sloppy = i % 2};
+        out = (struct buf){0};
+        client_encode(&out, methods[i / 2], &result);
+        all = buf_slice(&out);
+        assert_non_null(memmem(all.data, all.size, i % 2 ? "sloppy\xc3" : "sloppy\xc2", 7));
+        struct cursor cursor = cursor_of(all);
+        assert_true(cursor_skip(&cursor, NULL));
+        assert_true(cursor.at == cursor.end);
+        buf_free(&out);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
