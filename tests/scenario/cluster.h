@@ -77,6 +77,13 @@ bool cluster_stored(unsigned node, const char *key, struct entry *ret_entry,
 unsigned cluster_sent(enum wire_method method);
 /* From now on requests of this method get lost, or no more. */
 void cluster_lose(enum wire_method method, bool lost);
+/* Nobody finds out any more what the others have. */
+static inline void cluster_lose_comparing(bool lost)
+{
+    cluster_lose(METHOD_COMPARE, lost);
+    cluster_lose(METHOD_TREE, lost);
+    cluster_lose(METHOD_FETCH, lost);
+}
 /* From now on requests of this method between the two take so long; 0: as long as all others. */
 void cluster_slow(enum wire_method method, unsigned from, unsigned to, unsigned ms);
 

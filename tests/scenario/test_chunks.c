@@ -200,13 +200,12 @@ static void a_sync_needs_a_quorum_of_each_key(void **state)
     cluster_stop();
 }
 
-static const enum wire_method mending[] = {METHOD_TRANSFER, METHOD_FETCH, METHOD_TREE,
-                                           METHOD_COMPARE,  METHOD_PUT,   METHOD_PREPARE};
-
 static void lose_mending(bool lost)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(mending); i++)
-        cluster_lose(mending[i], lost);
+    cluster_lose_comparing(lost);
+    cluster_lose(METHOD_TRANSFER, lost);
+    cluster_lose(METHOD_PUT, lost);
+    cluster_lose(METHOD_PREPARE, lost);
 }
 
 static bool holds(unsigned node, const char *key, const struct toystore_op *op)

@@ -158,10 +158,8 @@ static void a_silent_member_blocks_it(void **state)
 /* Owners do not find out what the others have. */
 static void lose_mending(bool lost)
 {
+    cluster_lose_comparing(lost);
     cluster_lose(METHOD_TRANSFER, lost);
-    cluster_lose(METHOD_COMPARE, lost);
-    cluster_lose(METHOD_FETCH, lost);
-    cluster_lose(METHOD_TREE, lost);
     cluster_lose(METHOD_PREPARE, lost);
     cluster_lose(METHOD_HINT_PUT, lost);
 }

@@ -12,14 +12,6 @@ static bool stored(unsigned node)
     return cluster_stored(node, KEY, &entry, &record);
 }
 
-/* Nobody finds out what the others have. */
-static void compare(bool lost)
-{
-    cluster_lose(METHOD_COMPARE, lost);
-    cluster_lose(METHOD_TREE, lost);
-    cluster_lose(METHOD_FETCH, lost);
-}
-
 /* The first owner ends after two have acknowledged a delete, before it has noted that the last one
  * missed it: there is no hint. */
 static void delete_with_one_left_out(unsigned first, unsigned last)
@@ -41,13 +33,13 @@ static enum toystore_status read_after_a_collection(void)
     assert_int_equal(cluster_put(0, KEY, "here"), TOYSTORE_OK);
     cluster_run_ms(1000);
     assert_int_equal(cluster_owners(KEY, owners), 3);
-    compare(true);
+    cluster_lose_comparing(true);
     delete_with_one_left_out(owners[0], owners[2]);
     for (unsigned node = 0; node < 3; node++)
         cluster_core(node)->config.collect_min = 1;
     cluster_run_ms(10000);
     assert_true(stored(owners[2]));
-    compare(false);
+    cluster_lose_comparing(false);
     cluster_run_ms(20000);
     enum toystore_status status = cluster_get(owners[1], KEY)->status;
     for (unsigned node = 0; node < 3 && status == TOYSTORE_NOT_FOUND; node++)
