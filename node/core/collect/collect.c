@@ -177,16 +177,14 @@ void collect_report(struct core *core, struct json *json)
     json_u64(json, "tombstones", waiting);
     json_u64(json, "tombstones_collected", core->collect->collected);
     json_open(json, "tombstones_wait_for", '[');
-    for (size_t i = 0; newest && waiting != 0 && i < newest->member_count; i++) {
-        const struct layout_member *one = &newest->members[i];
-        const struct member *member = members_find(core, one->id);
-        if (!one->gone && blocks(core, one->id))
+    /* Also where another member collects: who is silent keeps everybody waiting. */
+    size_t count = 0;
+    node_id *members = waiting != 0 && newest ? view_everybody(core, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct member *member = members_find(core, members[i]);
+        if (blocks(core, members[i]))
             json_text(json, NULL, member ? member->name : "a member that was never seen");
     }
-    for (unsigned i = 0; waiting != 0 && i < core->collect->blocker_count; i++) {
-        const struct member *member = members_find(core, core->collect->blockers[i]);
-        if (member && newest && !layout_find(newest, member->id) && !gone_is(core, member->id))
-            json_text(json, NULL, member->name);
-    }
+    free(members);
     json_close(json, ']');
 }
