@@ -18,9 +18,9 @@ says_bytes() {
     LC_ALL=C grep -aqP -- "$1" "$answer" || fail "no $1 in the answer: $(od -c "$answer" | head -n 8)"
 }
 
-# [0, 1, "CoordinatePut", ["users/alice", "hi"]] -> [1, 1, nil, {outcome: "OK", context: ...}]
+# [0, 1, "CoordinatePut", ["users/alice", "hi"]] -> [1, 1, nil, {outcome: "OK", sloppy: false, context: ...}]
 call '\x94\x00\x01\xadCoordinatePut\x92\xabusers/alice\xa2hi'
-says_bytes '^\x94\x01\x01\xc0\x82\xa7outcome\xa2OK\xa7context\xc4'
+says_bytes '^\x94\x01\x01\xc0\x83\xa7outcome\xa2OK\xa6sloppy\xc2\xa7context\xc4'
 [ "$(cat "$work/toy/users/alice")" = hi ] || fail "the mount does not show what was put"
 
 echo from the mount >"$work/toy/users/bob"
