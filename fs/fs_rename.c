@@ -65,7 +65,7 @@ static void moved_here(struct renaming *renaming)
         node_rename(node, renaming->to);
         node_expire(node);
         struct content *content = node->content;
-        if (content && !content->reference && op_equal(&content->name_op, &renaming->source.op))
+        if (content && op_equal(&content->name_op, &renaming->source.op))
             content->name_op = renaming->linked;
     }
     if (renaming->target.kind == TOYSTORE_REFERENCE)

@@ -129,7 +129,12 @@ static void sync_next(struct syncing *syncing)
 static void synced(void *arg, const struct toystore_result *result)
 {
     struct syncing *syncing = arg;
-    int error = error_of(result);
+    bool lost = result->status == TOYSTORE_INDETERMINATE;
+    int error = lost ? -EIO : error_of(result);
+    if (lost)
+        fs_log(syncing->fs, 1, "%.*s: what was written last is lost: %s",
+               (int)syncing->content->node->key.size,
+               (const char *)syncing->content->node->key.data, result->message);
     for (size_t i = 0; error == 0 && i < syncing->asked; i++)
         syncing->chunks[syncing->covered++]->synced = true;
     if (error < 0 || syncing->covered == syncing->count)

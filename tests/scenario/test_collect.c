@@ -79,6 +79,23 @@ static void deleted_keys_leave_all_disks(void **state)
     cluster_stop();
 }
 
+/* Its put was replaced, and nobody remembers that any more: it is not taken for lost. */
+static void a_sync_of_what_was_forgotten_is_of_what_stands_there(void **state)
+{
+    (void)state;
+    start(3);
+    struct toystore_request put = put_request_of(key_of(0), "here");
+    struct toystore_op op = cluster_call(0, &put)->op;
+    put_and_delete_all(1);
+    cluster_run_ms(6000);
+    assert_int_equal(kept(0), 0);
+    struct toystore_bytes key = bytes_text(key_of(0));
+    struct toystore_request sync = {
+        .type = TOYSTORE_SYNC, .keys = &key, .key_count = 1, .key_ops = &op, .deadline_ms = 2000};
+    assert_int_equal(cluster_call(0, &sync)->status, TOYSTORE_OK);
+    cluster_stop();
+}
+
 static void a_node_alone_collects_too(void **state)
 {
     (void)state;
@@ -272,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deleted_keys_leave_all_disks),
+        cmocka_unit_test(a_sync_of_what_was_forgotten_is_of_what_stands_there),
         cmocka_unit_test(a_node_alone_collects_too),
         cmocka_unit_test(few_tombstones_wait_until_they_outweigh),
         cmocka_unit_test(a_silent_member_blocks_it_and_brings_nothing_back),

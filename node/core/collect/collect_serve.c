@@ -169,6 +169,7 @@ void collect_heard(struct core *core, uint32_t number, struct era era)
         (era_compare(era, partition->collected) <= 0 && !BROKEN(core, collect_promises)))
         return;
     partition->collected = era;
+    partition->collected_at = core->sequence;
     if (collect_sized(core)) {
         partition->forgets = !partition->mute && grave_counts(core, number).covered != 0;
         view_save_partition(core, number, &batch);

@@ -1,9 +1,13 @@
 /* coord_sync: what these keys hold becomes durable at q owners of every live layout (DESIGN 6):
  * each owner of any of them is asked once, with its keys and the version of each that must be
- * there. An owner that has missed it does not count. Which one that is the caller says, or a get:
- * also where too few owners have what the caller said. The get settles the key and mends who has
- * missed it; and what it shows stands for the caller's version, where that was replaced, and
- * forgotten with a collection, since.
+ * there. An owner that has missed it, and nothing that replaced it, does not count. Which one that
+ * is the caller says, or a get: also where too few owners have what the caller said. The get
+ * settles the key and mends who has missed it; and what it shows stands for the caller's version,
+ * where that may have been replaced, and forgotten with a collection, since.
+ *
+ * Of an op that this process has made since the last collection nobody has forgotten anything. When
+ * a get does not show it, and the owners do not have it afterwards, it is lost: to a power loss of
+ * all that had it, before it was durable. That is INDETERMINATE, at the deadline, never OK.
  *
  * Enters from: ask.c. Leaves to: coord_get.c, SYNC (replica_transfer.c). */
 #include "core/coord/coord_priv.h"
@@ -22,6 +26,7 @@ struct sync_member {
 struct sync_key {
     struct op_id op; /* sequence 0: nothing */
     bool known;      /* else a get tells */
+    bool unseen;     /* a get did not show it, and nobody can have forgotten it */
 };
 
 struct coord_sync {
@@ -80,7 +85,10 @@ static void sync_end(struct core *core, struct operation *operation)
 
 static void finish(struct core *core, struct coord_sync *sync, enum toystore_status status)
 {
-    struct toystore_result result = {.status = status, .message = ""};
+    bool lost = status == TOYSTORE_INDETERMINATE;
+    struct toystore_result result = {
+        .status = status,
+        .message = lost ? "what was put last is not there, nor anything that replaced it" : ""};
     operation_answer(core, &sync->op, toystore_status_word(status));
     sync->done(core, sync->done_handle, &result);
     operation_move(core, &sync->op, SYNC_DONE);
@@ -88,7 +96,11 @@ static void finish(struct core *core, struct coord_sync *sync, enum toystore_sta
 
 static void on_deadline(struct core *core, struct timer *timer)
 {
-    finish(core, sync_find(core, timer->handle), TOYSTORE_UNAVAILABLE);
+    struct coord_sync *sync = sync_find(core, timer->handle);
+    bool unseen = false;
+    for (size_t k = 0; k < sync->request.key_count; k++)
+        unseen = unseen || sync->keys[k].unseen;
+    finish(core, sync, unseen ? TOYSTORE_INDETERMINATE : TOYSTORE_UNAVAILABLE);
 }
 
 /* ---- what must be there ---- */
@@ -103,6 +115,18 @@ static bool shows(const struct toystore_result *result, const struct op_id *op)
     return false;
 }
 
+static void take_read(struct core *core, struct slice name, struct sync_key *key,
+                      const struct toystore_result *result)
+{
+    bool shown = shows(result, &key->op);
+    key->unseen = !shown && view_uncollected(core, name, &key->op);
+    if (shown || key->unseen)
+        return;
+    key->op = op_from_public(result->op);
+    if (key->op.sequence == 0 && result->version_count > 0) /* sloppy puts alone */
+        key->op = op_from_public(result->versions[0].op);
+}
+
 static void on_read(struct core *core, uint64_t handle, const struct toystore_result *result)
 {
     struct coord_sync *sync = sync_find(core, handle);
@@ -114,11 +138,7 @@ static void on_read(struct core *core, uint64_t handle, const struct toystore_re
         return;
     }
     key->known = true;
-    if (!shows(result, &key->op)) {
-        key->op = op_from_public(result->op);
-        if (key->op.sequence == 0 && result->version_count > 0) /* sloppy puts alone */
-            key->op = op_from_public(result->versions[0].op);
-    }
+    take_read(core, slice_public(sync->request.keys[sync->read]), key, result);
     operation_move(core, &sync->op, SYNC_READ);
 }
 

@@ -218,6 +218,14 @@ struct era view_collected(const struct core *core, struct slice key)
     return view_of(core, view_partition_of(core, key)).collected;
 }
 
+bool view_uncollected(const struct core *core, struct slice key, const struct op_id *op)
+{
+    const struct views *views = core->views;
+    uint32_t partition = view_partition_of(core, key);
+    return session_compare(&op->session, &core->session) == 0 &&
+           op->sequence > views->slots[partition].now.collected_at;
+}
+
 struct partition *view_partition(struct core *core, uint32_t partition)
 {
     assert(partition < core->views->partition_count);

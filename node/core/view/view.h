@@ -14,6 +14,7 @@ struct partition {
     struct era held;        /* the newest era in which it has taken it (PROTOCOL 7); fsynced */
     struct era collected;   /* tombstones of older eras were collected (PROTOCOL 8) */
     bool forgets;           /* just heard of it, with covered sloppy puts here; not written */
+    uint64_t collected_at;  /* this session's last op by then (core->sequence); not written */
 };
 
 /* Is this node an owner that has forgotten something of the partition? What it had when it was an
@@ -35,6 +36,8 @@ uint32_t view_partition_of(const struct core *core, struct slice key);
 struct view view_of(const struct core *core, uint32_t partition);
 /* The era in which the key's partition was collected last, as far as it is known here. */
 struct era view_collected(const struct core *core, struct slice key);
+/* Was this op made here since? Then nobody has forgotten it, whatever has replaced it. */
+bool view_uncollected(const struct core *core, struct slice key, const struct op_id *op);
 struct partition *view_partition(struct core *core, uint32_t partition);
 /* Does this view know as much as that in every part? */
 static inline bool view_at_least(const struct view *mine, const struct view *theirs)
