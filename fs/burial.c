@@ -4,10 +4,8 @@
  * The names must be durably gone before the record goes: one that came back after a power loss
  * would refer to nothing. So they are synced first, and looked at after that.
  *
- * Enters from unlink and rename; leaves to submit.c and reclaim.c. */
+ * Enters from unlink and rename; leaves to record_load.c, submit.c and reclaim.c. */
 #include "reclaim.h"
-
-#include "base/hash.h"
 
 #include <stdlib.h>
 
@@ -18,7 +16,7 @@ struct burial {
     struct toystore_op file, record_op;
     struct blob *value; /* the file record */
     struct file_record record;
-    size_t at; /* names and pages that were looked at */
+    size_t at; /* names that were looked at */
     struct extents extents;
     unsigned tries;
 };
@@ -74,45 +72,19 @@ static void delete_record(struct burial *burial)
     fs_submit(burial->fs, &request, record_deleted, burial);
 }
 
-static void take_extents(struct burial *burial, const struct extents *extents)
-{
-    for (size_t i = 0; i < extents->count; i++) {
-        const struct extent *one = &extents->items[i];
-        extents_write(&burial->extents, one->offset, one->size, one->segment, one->start);
-    }
-}
-
-static void next_page(struct burial *burial);
-
-static void got_page(void *arg, const struct toystore_result *result)
+static void extents_known(void *arg, int error)
 {
     struct burial *burial = arg;
-    const struct page_name *page = &burial->record.pages[burial->at];
-    struct slice bytes = {0};
-    if (result->status == TOYSTORE_OK && result->version_count == 1)
-        bytes = slice_from(result->versions[0].value);
-    /* What it names would be known to nobody: then all stays. */
-    if (bytes.size != (size_t)page->extents * EXTENT_SIZE || hash64(bytes) != page->checksum ||
-        page_decode(bytes, &burial->file, &burial->extents) < 0) {
+    if (error < 0) /* what it names would be known to nobody: then all stays */
         burial_end(burial);
-        return;
-    }
-    burial->at++;
-    next_page(burial);
+    else
+        delete_record(burial);
 }
 
-static void next_page(struct burial *burial)
+static void load_extents(struct burial *burial)
 {
-    struct file_key key;
-    if (burial->at == burial->record.page_count) {
-        take_extents(burial, &burial->record.extents);
-        delete_record(burial);
-        return;
-    }
-    page_key(&key, &burial->file, &burial->record.pages[burial->at].page);
-    struct toystore_request request = {.type = TOYSTORE_FETCH,
-                                       .key = bytes_of(file_key_slice(&key))};
-    fs_submit(burial->fs, &request, got_page, burial);
+    record_load(burial->fs, &burial->file, &burial->record, &burial->extents, extents_known,
+                burial);
 }
 
 static void next_name(struct burial *burial);
@@ -137,8 +109,7 @@ static void got_name(void *arg, const struct toystore_result *result)
 static void next_name(struct burial *burial)
 {
     if (burial->at == burial->record.name_count) {
-        burial->at = 0;
-        next_page(burial);
+        load_extents(burial);
         return;
     }
     struct toystore_request request = {
@@ -166,7 +137,7 @@ static void sync_names(struct burial *burial)
     if (record->name_count > 0)
         fs_submit(burial->fs, &request, names_synced, burial);
     else
-        next_page(burial);
+        load_extents(burial);
     free(keys);
 }
 

@@ -247,6 +247,12 @@ void segment_used(struct fs *fs, struct segment *segment);
 void segment_wait(struct segment *segment, void (*done)(void *arg, int error), void *arg);
 void fs_made_room(struct fs *fs, size_t bytes);
 
+/* ---- record_load.c ---- */
+/* Adds all that a record shows, its pages among it, to `extents`; both are borrowed until `done`,
+ * which may come from inside. -EIO: a page cannot be had. */
+void record_load(struct fs *fs, const struct toystore_op *file, const struct file_record *record,
+                 struct extents *extents, void (*done)(void *arg, int error), void *arg);
+
 /* ---- publish.c ---- */
 /* Publishes the log as it stands now; `done` (may be NULL) when it is at its quorum, may come from
  * inside. */

@@ -2,10 +2,13 @@
  * on what was seen there: a crash leaves both names, never neither (DESIGN 8). The old name's
  * tombstone says where the file went, for publications that are under way.
  *
+ * What takes the place of something is made durable first: a power loss leaves one of both.
+ *
  * A directory is answered EXDEV, which mv and the like take for "copy it".
  *
- * Enters from ops.c; leaves to look.c and submit.c. */
+ * Enters from ops.c; leaves to look.c, firm.c and submit.c. */
 #include "conflicts.h"
+#include "firm.h"
 #include "reclaim.h"
 
 #include <stdlib.h>
@@ -16,6 +19,8 @@ struct renaming {
     struct seen source, target; /* target.kind TOMBSTONE: nothing there */
     struct toystore_op linked;  /* what stands at the new name, once it was put */
     bool no_replace, names_added;
+    bool firm;   /* what the file is made of is durable, or cannot be now: */
+    bool torn;   /* then what stood at the new name is kept */
     bool shared; /* the file stood at the new name already: not ours to take away again */
     unsigned tries;
     fs_done_fn *done;
@@ -68,7 +73,7 @@ static void moved_here(struct renaming *renaming)
         if (content && op_equal(&content->name_op, &renaming->source.op))
             content->name_op = renaming->linked;
     }
-    if (renaming->target.kind == TOYSTORE_REFERENCE)
+    if (renaming->target.kind == TOYSTORE_REFERENCE && !renaming->torn)
         reclaim_file(fs, &renaming->target.file);
     parent_touch(fs, renaming->from);
     parent_touch(fs, renaming->to);
@@ -91,6 +96,7 @@ static void names_put(void *arg, const struct toystore_result *result)
         return;
     }
     renaming->names_added = true;
+    renaming->source.record_op = result->op;
     put_link(renaming);
 }
 
@@ -182,12 +188,25 @@ static void linked(void *arg, const struct toystore_result *result)
     bury_source(renaming);
 }
 
+static void made_firm(void *arg, int error)
+{
+    struct renaming *renaming = arg;
+    renaming->firm = true;
+    renaming->torn = renaming->torn || error < 0;
+    put_link(renaming);
+}
+
 static void put_link(struct renaming *renaming)
 {
     struct fs *fs = renaming->fs;
     struct seen *source = &renaming->source;
     if (source->kind == TOYSTORE_REFERENCE && !renaming->names_added) {
         add_name(renaming);
+        return;
+    }
+    if (source->kind == TOYSTORE_REFERENCE && !renaming->firm &&
+        renaming->target.kind != TOYSTORE_TOMBSTONE) { /* it is about to take its place */
+        firm_file(fs, source, made_firm, renaming);
         return;
     }
     bool again_over_ours = !op_none(&renaming->linked);
@@ -351,6 +370,7 @@ static void source_seen(void *arg, int error, const struct seen *seen)
         return;
     }
     take(&renaming->source, seen);
+    renaming->firm = false;
     if (linked_before)
         put_link(renaming);
     else

@@ -20,6 +20,7 @@ struct publication {
     enum toystore_kind kind;      /* of the name that is being put */
     bool name_pending;            /* the content is a record's, but the name does not say so yet */
     bool replaces;                /* the put of the record under way replaces the base's */
+    bool firm;                    /* what it names is durable, or cannot be now */
     bool record_put;              /* a record made from `made_from` was put by this publication */
     struct toystore_op made_from; /* see file_record.h */
     struct toystore_op stale_record; /* a record that is ours to replace, if the name agrees */
@@ -38,6 +39,12 @@ void publication_end(struct publication *publication, int error);
 /* The target is too large for one record: its chunks, its pages, its file record, its name. */
 void publication_record(struct publication *publication);
 void publication_put_record(struct publication *publication);
+
+/* What the record is about to name becomes durable, if it replaces another. True: it was asked for,
+ * and publication_put_record comes again behind it. */
+bool publication_firm(struct publication *publication);
+/* The put of the name, behind that of the record; the same for what an inline version had. */
+void publication_put_reference(struct publication *publication);
 
 /* What is stored under the name of a retired session is stored anew. True: it was necessary, and
  * publication_record comes behind it. */

@@ -67,6 +67,7 @@ void publication_record(struct publication *publication)
             bytes += extents->items[i].size;
     publication->error = 0;
     publication->pending = 1;
+    publication->firm = false;
     if (bytes > INLINE_SIZE_MAX)
         repack(publication);
     const struct segment *last = NULL;
@@ -212,7 +213,7 @@ static void record_put(void *arg, const struct toystore_result *result)
         return;
     }
     publication->record_put = true;
-    publication_put_name(publication, TOYSTORE_REFERENCE);
+    publication_put_reference(publication);
 }
 
 /* From now on others may read of them, whatever becomes of the put. */
@@ -260,7 +261,7 @@ void publication_put_record(struct publication *publication)
 {
     struct fs *fs = publication->fs;
     struct content *content = publication->content;
-    if (publication_anew(publication))
+    if (publication_firm(publication) || publication_anew(publication))
         return;
     if (content->reference)
         publication->made_from = content->made_from;

@@ -46,8 +46,9 @@ struct remains {
     struct list garbage;       /* pieces to be deleted */
     struct toystore_op record; /* the version in its place; none: the file is deleted */
     bool own;                  /* which is known not to name any of the garbage */
-    size_t asked;              /* the first of `needed`: in the SYNC under way */
-    unsigned open;             /* requests under way */
+    size_t asked;              /* the first of `needed`: in the SYNC under way, */
+    struct toystore_op asked_record; /* with this version */
+    unsigned open;                   /* requests under way */
     unsigned tries;
     bool unnamed; /* of no version at all: nobody else knows of it */
     bool synced;  /* what is in its place */
@@ -81,12 +82,16 @@ static void piece_free(struct piece *piece)
     free(piece);
 }
 
+static void pieces_free(struct list *pieces)
+{
+    while (!list_empty(pieces))
+        piece_free(take_first(pieces));
+}
+
 static void remains_free(struct remains *remains)
 {
-    while (!list_empty(&remains->needed))
-        piece_free(take_first(&remains->needed));
-    while (!list_empty(&remains->garbage))
-        piece_free(take_first(&remains->garbage));
+    pieces_free(&remains->needed);
+    pieces_free(&remains->garbage);
     list_remove(&remains->link);
     free(remains);
 }
@@ -122,7 +127,12 @@ static void synced(void *arg, const struct toystore_result *result)
     struct remains *remains = arg;
     remains->open--;
     remains->fs->reclaiming--;
-    if (result->status != TOYSTORE_OK) {
+    if (result->status == TOYSTORE_INDETERMINATE) { /* it is lost: what is in its place now? */
+        pieces_free(&remains->needed);
+        remains->record = (struct toystore_op){0};
+        remains->own = false;
+        failed(remains);
+    } else if (result->status != TOYSTORE_OK) {
         failed(remains);
     } else {
         for (; remains->asked > 0; remains->asked--) {
@@ -131,7 +141,8 @@ static void synced(void *arg, const struct toystore_result *result)
                 piece->segment->synced = true;
             piece_free(piece);
         }
-        remains->synced = list_empty(&remains->needed);
+        remains->synced =
+            list_empty(&remains->needed) && op_equal(&remains->record, &remains->asked_record);
     }
     reclaim_run(remains->fs);
 }
@@ -153,6 +164,7 @@ static void sync(struct remains *remains)
     for (size_t i = 0; i < count; i++)
         keys[i] = bytes_of(file_key_slice(&texts[i]));
     remains->asked = count - 1;
+    remains->asked_record = remains->record;
     remains->open++;
     remains->fs->reclaiming++;
     struct toystore_request request = {
@@ -400,17 +412,18 @@ static void add_needed(struct remains *remains, const struct named_pieces *old,
 }
 
 /* This mount goes on from the version that is in the place of others. */
-static void follow(struct fs *fs, const struct toystore_op *file, const struct toystore_op *old,
-                   const struct toystore_op *now)
+static void follow(struct fs *fs, const struct toystore_op *file, const struct named_pieces *old,
+                   const struct named_pieces *now)
 {
     LIST_EACH(link, &fs->garbage)
     {
         struct remains *remains = container_of(link, struct remains, link);
         if (!remains->own || remains->durable || !op_equal(&remains->file, file) ||
-            !op_equal(&remains->record, old))
+            !op_equal(&remains->record, &old->record))
             continue;
-        remains->record = *now;
+        remains->record = now->record;
         remains->synced = false;
+        add_needed(remains, old, now);
     }
 }
 
@@ -424,7 +437,7 @@ void reclaim_replaced(struct fs *fs, const struct toystore_op *file, const struc
     remains->own = true;
     list_init(&remains->needed);
     list_init(&remains->garbage);
-    follow(fs, file, &old->record, &now->record);
+    follow(fs, file, old, now);
     list_push_back(&fs->garbage, &remains->link);
     add_garbage(remains, old, now);
     if (!list_empty(&remains->garbage))

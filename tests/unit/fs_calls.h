@@ -45,8 +45,7 @@ static inline uint64_t lookup(struct fs *fs, const char *name)
     return ended() == 0 ? last.answer.node : 0;
 }
 
-/* open(2) as the kernel does it. */
-static inline uint64_t open_file(struct fs *fs, const char *name, int flags)
+static inline uint64_t open_again(struct fs *fs, const char *name, int flags, unsigned tries)
 {
     uint64_t node = (flags & O_EXCL) ? 0 : lookup(fs, name);
     if (node)
@@ -56,9 +55,15 @@ static inline uint64_t open_file(struct fs *fs, const char *name, int flags)
     else
         return 0;
     int error = ended();
-    if (error == -ESTALE && node) /* once more, and it may be another node by now */
-        return open_file(fs, name, flags);
+    if (error == -ESTALE && node && tries > 1) /* it may be another node by now */
+        return open_again(fs, name, flags, tries - 1);
     return error == 0 ? last.answer.handle : 0;
+}
+
+/* open(2) as the kernel does it. */
+static inline uint64_t open_file(struct fs *fs, const char *name, int flags)
+{
+    return open_again(fs, name, flags, 2);
 }
 
 static inline int write_at(struct fs *fs, uint64_t handle, uint64_t offset, const char *text,

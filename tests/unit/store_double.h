@@ -259,7 +259,7 @@ static void double_sync(const struct toystore_request *request)
         const struct double_version *version =
             map_get(&store.versions, slice_from(request->keys[i]));
         if (request->key_ops && !op_none(&request->key_ops[i]) && version)
-            store.synced_versions += version->op.sequence >= request->key_ops[i].sequence;
+            store.synced_versions += op_equal(&version->op, &request->key_ops[i]);
         if (version)
             double_set(&store.durable, slice_from(request->keys[i]), double_copy(version));
     }
