@@ -1,5 +1,5 @@
 /* changes: what the handles of a file have done to it since it was last published, in order, so
- * that it can be done again over a newer version (DESIGN 8, publication). */
+ * that it can be done again over a newer version. */
 #ifndef TOYSTORE_FS_CHANGES_H
 #define TOYSTORE_FS_CHANGES_H
 

@@ -1,5 +1,5 @@
 /* firm: what is about to take the place of something becomes durable first, so that a power loss
- * leaves the old or the new and nothing in between (DESIGN 6, 8). */
+ * leaves the old or the new and nothing in between. */
 #ifndef TOYSTORE_FS_FIRM_H
 #define TOYSTORE_FS_FIRM_H
 

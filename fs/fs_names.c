@@ -254,7 +254,7 @@ void fs_unlink(struct fs *fs, uint64_t parent, const char *name, fs_done_fn *don
     }
 }
 
-/* ---- rmdir: mark it closing, look for children, bury it; PROTOCOL of DESIGN 8 ---- */
+/* ---- rmdir: mark it closing, look for children, bury it ---- */
 
 static void rmdir_look(struct burying *burying);
 

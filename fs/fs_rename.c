@@ -1,5 +1,5 @@
 /* fs_rename: a file is linked under its new name, then its old name is buried, each put conditional
- * on what was seen there: a crash leaves both names, never neither (DESIGN 8). The old name's
+ * on what was seen there: a crash leaves both names, never neither. The old name's
  * tombstone says where the file went, for publications that are under way.
  *
  * What takes the place of something is made durable first: a power loss leaves one of both.

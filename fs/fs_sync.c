@@ -1,4 +1,4 @@
-/* fs_sync: fsync: what an open file consists of becomes durable at its owners (DESIGN 6): its name,
+/* fs_sync: fsync: what an open file consists of becomes durable at its owners: its name,
  * the directories above it, its record and pages, and its chunks that no fsync has covered yet.
  *
  * Enters from ops.c; leaves to publish.c, then to firm.c. */

@@ -1,4 +1,4 @@
-/* names: paths as keys, and the keys below .toystore/ that files are made of (DESIGN 3 and 8). */
+/* names: paths as keys, and the keys below .toystore/ that files are made of. */
 #ifndef TOYSTORE_FS_NAMES_H
 #define TOYSTORE_FS_NAMES_H
 

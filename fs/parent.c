@@ -2,7 +2,7 @@
  *
  * Times are one merged put per directory and half a second. A put that made a name reads the
  * directory behind its answer: one that rmdir is burying, or has buried, is revived, so that no
- * file stands below a directory that is gone (DESIGN 8). */
+ * file stands below a directory that is gone. */
 #include "fs_priv.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* publish: a file's log becomes its next version, for everybody (DESIGN 8, publication).
+/* publish: a file's log becomes its next version, for everybody.
  *
  * The put is if-match on the version that the log was made over. On a conflict the newest version
  * is read and the log done again over it, so that nobody's append is lost. Small files are one put

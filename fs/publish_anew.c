@@ -1,5 +1,5 @@
 /* publish_anew: a mount that was taken for dead has another session when it wakes up, and what it
- * had stored under the old one and not published may be swept (DESIGN 4, 8): it is stored anew,
+ * had stored under the old one and not published may be swept: it is stored anew,
  * under the new session, before a file record names it. What the version that is being replaced
  * names stays: nobody sweeps that.
  *

@@ -1,5 +1,5 @@
 /* publish_firm: a version that takes the place of a published one names only what is durable: a
- * power loss leaves the old one or the new one, whole (DESIGN 6, 8). The old one may have been
+ * power loss leaves the old one or the new one, whole. The old one may have been
  * synced, by whom we need not know.
  *
  * Where it cannot be made durable, too few owners of a chunk being there, the version is put all

@@ -1,4 +1,4 @@
-/* reclaim: the disk space of what was deleted and replaced comes back (DESIGN 8). */
+/* reclaim: the disk space of what was deleted and replaced comes back. */
 #ifndef TOYSTORE_FS_RECLAIM_H
 #define TOYSTORE_FS_RECLAIM_H
 

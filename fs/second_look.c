@@ -1,5 +1,5 @@
 /* second_look: a directory that was removed is listed once more, after the deadline of puts: who
- * made a name in it when it was looked at may have been told OK since (DESIGN 8).
+ * made a name in it when it was looked at may have been told OK since.
  *
  * Enters from rmdir (fs_names.c); leaves to submit.c, and to parent.c, which revives it. */
 #include "fs_priv.h"

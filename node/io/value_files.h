@@ -1,4 +1,4 @@
-/* value_files: large values as files of their own beside the database (DESIGN 6).
+/* value_files: large values as files of their own beside the database.
  *
  * A file is written before the record that names it and never changes. One that was replaced is
  * removed only after the next sync: until then a power loss may bring the old record back. */

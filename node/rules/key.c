@@ -1,4 +1,4 @@
-/* key: the rules of keys, and where a key stands in the store's spaces (DESIGN 3). */
+/* key: the rules of keys, and where a key stands in the store's spaces. */
 #include "rules/key.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* key: which keys are allowed, and the reserved ones below .toystore/ (DESIGN 3). */
+/* key: which keys are allowed, and the reserved ones below .toystore/. */
 #ifndef TOYSTORE_RULES_KEY_H
 #define TOYSTORE_RULES_KEY_H
 

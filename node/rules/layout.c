@@ -1,4 +1,4 @@
-/* layout: the ring of a numbered layout, in integers alone (DESIGN 4).
+/* layout: the ring of a numbered layout, in integers alone.
  *
  * Weighted rendezvous hashing: a member's score for a partition is -log2(u) / weight with u drawn
  * from the hash of (partition, member); the lowest score ranks first. The logarithm is fixed-point

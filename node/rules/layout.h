@@ -1,4 +1,4 @@
-/* layout: who owns what (DESIGN 4, PROTOCOL 1). Pure: a layout is a numbered list of storing
+/* layout: who owns what (PROTOCOL 1). Pure: a layout is a numbered list of storing
  * members; the ring follows from it alone, in integers, equal on every machine.
  *
  * Source: Dynamo 4.2-4.3 (partitioning, preference lists), with weighted rendezvous hashing in

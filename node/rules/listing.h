@@ -1,5 +1,5 @@
 /* listing: what TOYSTORE_LISTING keeps for a key, so that a directory is listed without reading
- * values (DESIGN 5 CoordinateList, 6). Written in the batch that writes the record. The pair's key
+ * values. Written in the batch that writes the record. The pair's key
  * is made by key_listing (rules/key.h); the entries of a directory are those from
  * key_listing(directory, after, after_name) to key_listing(directory, UINT64_MAX, "").
  * Immutable keys and the root have no entry; a tombstone has one, since the newer of two replicas'

@@ -1,4 +1,4 @@
-/* rank: the order in which a partition prefers the members of a layout (DESIGN 4). */
+/* rank: the order in which a partition prefers the members of a layout. */
 #ifndef TOYSTORE_RULES_RANK_H
 #define TOYSTORE_RULES_RANK_H
 

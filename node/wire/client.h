@@ -1,4 +1,4 @@
-/* client: the four methods for any MessagePack-RPC client (DESIGN 7): parameters as positional
+/* client: the four methods for any MessagePack-RPC client: parameters as positional
  * arrays with an optional map of options at the end, results as maps with string keys. Keys and
  * values may be str or bin; an unknown option is INVALID and named in the error. */
 #ifndef TOYSTORE_WIRE_CLIENT_H

@@ -1,4 +1,4 @@
-/* Wall clocks that are wrong decide nothing (DESIGN 3). */
+/* Wall clocks that are wrong decide nothing. */
 #include "cluster.h"
 #include "core/swim/swim_priv.h"
 

@@ -1,5 +1,5 @@
-/* Chunks of a retired session that no version of their file names leave the disks; all others stay
- * (DESIGN 8). What a session left is swept 300 probe intervals after everybody has noted it: 30 s.
+/* Chunks of a retired session that no version of their file names leave the disks; all others stay.
+ * What a session left is swept 300 probe intervals after everybody has noted it: 30 s.
  */
 #include "cluster.h"
 

@@ -1,4 +1,4 @@
-/* check_hint: no hint is dropped before its owner has it (DESIGN 9): when a keeper takes a hint off
+/* check_hint: no hint is dropped before its owner has it: when a keeper takes a hint off
  * its disk, what the record held that it was made with stands on the owner's disk, or something
  * that covers it; or who it was for is no owner any more. */
 #include "sim/sim.h"

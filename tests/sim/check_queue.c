@@ -1,4 +1,4 @@
-/* check_queue: no queue without a bound (DESIGN 9, STYLE habit 7): at every step none holds more
+/* check_queue: no queue without a bound: at every step none holds more
  * than its named maximum; and once all is quiet each is seen empty, since what keeps its place for
  * ever fills any queue in the end. */
 #include <stdio.h>

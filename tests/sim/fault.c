@@ -2,7 +2,7 @@
  * while; then mends everything for the liveness phase.
  *
  * Power is lost by, and records are damaged at, one member at a time (until it has recovered):
- * DESIGN 6 promises nothing of a majority's ordinary puts. Seeds with `total_loss` do it to all at
+ * Nothing is promised of a majority's ordinary puts. Seeds with `total_loss` do it to all at
  * once, and check what durable puts promise. */
 #include "sim/fault.h"
 

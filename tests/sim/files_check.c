@@ -1,5 +1,5 @@
-/* files_check: what the answers to clients of directories and chunks say about the promises of
- * DESIGN 5 and 6: a listing shows every name that was there all along and none that was not; an
+/* files_check: what the answers to clients of directories and chunks say about the promises:
+ * a listing shows every name that was there all along and none that was not; an
  * acknowledged chunk is found; what was synced survives a power cut everywhere. */
 #include "sim/files.h"
 

@@ -1,4 +1,4 @@
-/* history: what the answers that clients were given say about the promises of DESIGN 5 and 6. */
+/* history: what the answers that clients were given say about the promises. */
 #include <stdio.h>
 
 #include "sim/client.h"

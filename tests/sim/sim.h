@@ -1,4 +1,4 @@
-/* sim: whole clusters of the real core in one process, from one seed (DESIGN 9, FACTS 4).
+/* sim: whole clusters of the real core in one process, from one seed.
  *
  * The simulator is a second driver of core/core.h: it feeds events in and carries actions out, in
  * virtual time. Every choice comes from the seed, by streams of their own per subsystem, so that a

@@ -1,4 +1,4 @@
-/* layout: the ring of the first tests of FACTS, balance, zones, weights, and what a change moves.
+/* layout: the ring, balance, zones, weights, and what a change moves.
  */
 #include "rules/layout.h"
 
@@ -73,7 +73,7 @@ static bool failed(void *arg, node_id id)
     return (failures->mask >> index & 1) != 0;
 }
 
-/* FACTS 1 items 1 to 3: it ends for every subset of failures, with fewer members than N too; every
+/* It ends for every subset of failures, with fewer members than N too; every
  * owner has a target or there is nobody left; no member serves twice; asking twice changes nothing.
  */
 static void check_targets(struct failures *failures, uint32_t partition)

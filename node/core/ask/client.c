@@ -1,5 +1,5 @@
 /* client: requests of those who are no members: the four raw methods of any MessagePack-RPC client
- * and whole requests of the embedding API by Call (DESIGN 7), from bytes to a request and from its
+ * and whole requests of the embedding API by Call, from bytes to a request and from its
  * result to bytes.
  *
  * Enters from: core.c. Leaves to: ask.c, and back with the one reply. */

@@ -1,4 +1,4 @@
-/* raw: what CoordinateGet, CoordinatePut, CoordinateDelete and CoordinateList mean (DESIGN 7), for
+/* raw: what CoordinateGet, CoordinatePut, CoordinateDelete and CoordinateList mean, for
  * raw clients and the simple calls of the embedding API: the request itself and what goes before
  * and behind it.
  *

@@ -1,7 +1,7 @@
 /* raw_file: a get of a file whose content is in chunks, put together for those who know nothing of
  * them: the file record, its pages of extents, each chunk in turn. One file record is read, so the
  * content is one version of the file; a chunk that is gone means that there is a newer one, and all
- * begins again (DESIGN 8).
+ * begins again.
  *
  * Enters from: raw.c. Leaves to: ask.c. */
 #include "core/ask/raw.h"

@@ -1,6 +1,6 @@
 /* raw_put: a raw put makes the directories above its key that are missing, each by an exclusive
  * put; nothing can be put below a file. One that made a new name looks at its parent again behind
- * its answer: gone meanwhile, it is made again, since a write beats a delete (DESIGN 8).
+ * its answer: gone meanwhile, it is made again, since a write beats a delete.
  *
  * Enters from: raw.c. Leaves to: ask.c. */
 #include "core/ask/raw.h"

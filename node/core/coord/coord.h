@@ -1,4 +1,4 @@
-/* coord: quorum operations, as seen by who asks (DESIGN 5, PROTOCOL 4 to 6 and 8). */
+/* coord: quorum operations, as seen by who asks (PROTOCOL 4 to 6 and 8). */
 #ifndef TOYSTORE_CORE_COORD_H
 #define TOYSTORE_CORE_COORD_H
 

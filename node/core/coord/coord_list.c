@@ -1,4 +1,4 @@
-/* coord_list: the entries of a directory (DESIGN 5 CoordinateList): keys are placed by the hash of
+/* coord_list: the entries of a directory: keys are placed by the hash of
  * the whole key, so a covering set of members is asked, r for each partition in every live layout,
  * and each scans one range of its listing index.
  *

@@ -1,4 +1,4 @@
-/* coord_sync: what these keys hold becomes durable at q owners of every live layout (DESIGN 6):
+/* coord_sync: what these keys hold becomes durable at q owners of every live layout:
  * each owner of any of them is asked once, with its keys and the version of each that must be
  * there. An owner that has missed it, and nothing that replaced it, does not count. Which one that
  * is the caller says, or a get: also where too few owners have what the caller said. The get

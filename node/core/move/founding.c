@@ -1,5 +1,5 @@
 /* founding: options that found a cluster, given to a node of one that was founded with others: they
- * are not taken in silence (DESIGN 1). N and Q stay the founder's; W and R become what requests
+ * are not taken in silence. N and Q stay the founder's; W and R become what requests
  * that are asked of this node wait for, W never less than the cluster's.
  *
  * Enters from: move.c, once, when the node is ready. */

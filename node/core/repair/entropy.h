@@ -1,4 +1,4 @@
-/* entropy: anti-entropy between owners (DESIGN 5, Dynamo 4.7): whose copies of a partition may
+/* entropy: anti-entropy between owners (Dynamo 4.7): whose copies of a partition may
  * differ compare their hash trees, and what differs is stored where it is missing, or settled. */
 #ifndef TOYSTORE_CORE_ENTROPY_H
 #define TOYSTORE_CORE_ENTROPY_H

@@ -1,5 +1,5 @@
 /* The scrub: reads every record in turn, slowly, so that a copy that has gone bad is found while
- * others are good (DESIGN 6). Where it is, is kept over a restart. A pass that somebody asked for
+ * others are good. Where it is, is kept over a restart. A pass that somebody asked for
  * goes faster. What is found damaged goes the way of any damaged record that is read
  * (replica.c): its digest leaves the hash tree, and the key is taken from others.
  * Enters from the tick of entropy.c; leaves to the disk and the keys' queues. */

@@ -1,5 +1,5 @@
 /* TRANSFER: store() of many records of one partition, for hints, repair and moves; SYNC: what was
- * acknowledged before is made durable (PROTOCOL 3 and 5, DESIGN 6). */
+ * acknowledged before is made durable (PROTOCOL 3 and 5). */
 #include "core/replica/replica_priv.h"
 #include "core/view/holders.h"
 #include "core/view/view.h"

@@ -1,5 +1,5 @@
 /* sync: compares this node's copy of a partition with another's by their hash trees and reports
- * every key that differs, in both directions (DESIGN 5, Dynamo 4.7).
+ * every key that differs, in both directions (Dynamo 4.7).
  *
  * ROOT tells the own root and is told all bucket digests, where it differs; for each bucket that
  * differs PAGE reads some of their tokens and SCAN as many of ours, up to where both are known;

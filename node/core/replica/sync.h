@@ -1,4 +1,4 @@
-/* sync: compares this node's copy of a partition with another's (DESIGN 5, Dynamo 4.7). */
+/* sync: compares this node's copy of a partition with another's (Dynamo 4.7). */
 #ifndef TOYSTORE_CORE_SYNC_H
 #define TOYSTORE_CORE_SYNC_H
 

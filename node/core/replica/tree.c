@@ -1,4 +1,4 @@
-/* tree: hash trees in memory (DESIGN 5, Dynamo 4.7). A partition's tokens are cut into TREE_BUCKETS
+/* tree: hash trees in memory (Dynamo 4.7). A partition's tokens are cut into TREE_BUCKETS
  * equal ranges, so that a bucket is one range of TOYSTORE_TOKENS. Digests are combined by XOR: a
  * change is taken out and put in without reading anything else, and the order does not matter. */
 #include "core/replica/tree.h"

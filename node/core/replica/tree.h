@@ -1,5 +1,5 @@
 /* tree: a hash tree per partition over (key, record), folded in memory from the digest that is
- * stored per key in TOYSTORE_TOKENS (DESIGN 5 anti-entropy, Dynamo 4.7). Root = XOR of its
+ * stored per key in TOYSTORE_TOKENS (Dynamo 4.7). Root = XOR of its
  * TREE_BUCKETS buckets; a bucket = XOR of the digests of the tokens that fall in it. */
 #ifndef TOYSTORE_CORE_TREE_H
 #define TOYSTORE_CORE_TREE_H

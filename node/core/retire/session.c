@@ -4,8 +4,7 @@
  * wakes up, and goes on under a new one: what is begun from then on has a name that nobody refuses.
  * So does whoever has left a sibling somewhere, and goes on from another version of that key: a
  * later op of the same session would stand for it. What was begun before keeps the old name, and is
- * refused, never renamed in silence: who has named chunks under it must store them anew (DESIGN 4,
- * 8).
+ * refused, never renamed in silence: who has named chunks under it must store them anew.
  *
  * A storing member remembers on its disk under which sessions it has stored chunks ("sessions" of
  * TOYSTORE_META). Those of earlier processes it retires when it is there again, so that what these

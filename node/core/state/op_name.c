@@ -1,4 +1,4 @@
-/* op_name: what names a new operation, and its time (DESIGN 3): the wall clock, but above all that
+/* op_name: what names a new operation, and its time: the wall clock, but above all that
  * was given or told. */
 #include "core/state/state.h"
 

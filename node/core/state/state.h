@@ -42,7 +42,7 @@ struct core {
     struct core_config config;
     uint64_t now_us;
     int64_t wall_us;
-    uint64_t hybrid_us; /* highest op time given or told (DESIGN 3) */
+    uint64_t hybrid_us; /* highest op time given or told */
     struct prng prng;
     struct actions *out; /* valid inside core_start and core_step */
     struct heap timers;

@@ -1,5 +1,5 @@
-/* retire_judge: what does a file name, for ever? For the sweep of a retired session's chunks
- * (DESIGN 8): one that is deleted must not be named by any version that may yet appear.
+/* retire_judge: what does a file name, for ever? For the sweep of a retired session's
+ * chunks: one that is deleted must not be named by any version that may yet appear.
  *
  * Every storing member has noted the retirement, so nothing new is begun in its name; what was
  * begun before stands on some disk. So all storing members are asked, twice, with one layout live:

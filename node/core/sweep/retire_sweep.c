@@ -1,5 +1,5 @@
 /* retire_sweep: chunks and pages of a retired session that no version of their file names leave the
- * disks (DESIGN 8): those of a client that was killed before it published them, or overwrote them
+ * disks: those of a client that was killed before it published them, or overwrote them
  * first. Some time after every member has noted the retirement, so that a client that was only
  * asleep can still store anew what it had not published, each node goes through its keys once,
  * slowly, and deletes what of its partitions (those for which it is the first owner)

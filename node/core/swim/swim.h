@@ -1,4 +1,4 @@
-/* swim: who is there (DESIGN 4 reachability): SWIM with Lifeguard over datagrams, full exchange
+/* swim: who is there: SWIM with Lifeguard over datagrams, full exchange
  * over TCP. Liveness changes routing only, never ownership.
  *
  * Source: SWIM (Das, Gupta, Motivala 2002); Lifeguard (Dadgar, Phillips, Currey 2017). */

@@ -1,5 +1,5 @@
 /* swim_clock: how far the wall clocks of others stand ahead of this node's. They decide nothing but
- * the order in which true conflicts are shown (DESIGN 3), but what they stamp is shown to people: a
+ * the order in which true conflicts are shown, but what they stamp is shown to people: a
  * clock far ahead is told in the log, in `members` and in `status`, until somebody sets it.
  * Enters from swim.c with every datagram; each carries its sender's clock. */
 #include "core/swim/swim_priv.h"

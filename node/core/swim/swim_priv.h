@@ -29,7 +29,7 @@ enum {
     UNKNOWN_PROBES = 2,        /* or so many while a member of the layout is unknown */
     RECONNECT_PROBES = 3,      /* one of the dead is tried every so many */
     JOIN_PROBES_MAX = 10,      /* seeds are tried again at least every so many */
-    CLIENT_FORGET_PROBES = 60, /* a client dead for so long is retired (DESIGN 4), and forgotten */
+    CLIENT_FORGET_PROBES = 60, /* a client dead for so long is retired, and forgotten */
     RIVAL_CLAIMS_MAX = 4,      /* times that another process may outbid this node's own word */
     NEW_PROBES = 10            /* a process is new for so many probe intervals */
 };
