@@ -2,6 +2,7 @@
 
 #include "base/base.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
 #include <stdarg.h>
@@ -140,10 +141,13 @@ static int add_seed(struct toystore_config *config, const struct option_line *li
 {
     size_t size = strlen(value);
     const char *colon = strrchr(value, ':');
-    if (size < line->low || size >= line->high || value[0] == ':')
+    struct in6_addr address;
+    bool several = colon != NULL && strchr(value, ':') != colon;
+    if (size < line->low || size >= line->high || (value[0] == ':' && !several) ||
+        (several && value[0] != '[' && inet_pton(AF_INET6, value, &address) != 1))
         return refuse(error, error_size, "--%s %.60s: must be HOST or HOST:GOSSIPPORT", line->name,
                       value);
-    if (colon != NULL && strchr(value, ':') == colon) {
+    if (colon != NULL && !several) {
         unsigned long port = strtoul(colon + 1, NULL, 10);
         if (strspn(colon + 1, "0123456789") != strlen(colon + 1) || port < 1 || port > 65535)
             return refuse(error, error_size, "--%s %.60s: the port must be a number to 65535",

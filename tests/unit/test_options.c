@@ -63,10 +63,19 @@ static void what_is_wrong_names_the_option(void **state)
 {
     (void)state;
     static const char *const wrong[][2] = {
-        {"--rpc-port", "0"},      {"--rpc-port", "70000"}, {"--replicas", "x"},
-        {"--write-quorum", "-1"}, {"--store", "sqlite"},   {"--store", "rocks"},
-        {"--host", ""},           {"--seed", ":7946"},     {"--seed", "host:no"},
-        {"--data", NULL},         {"--log-level", "loud"}, {"--strict-quorum=maybe", NULL},
+        {"--rpc-port", "0"},
+        {"--rpc-port", "70000"},
+        {"--replicas", "x"},
+        {"--write-quorum", "-1"},
+        {"--store", "sqlite"},
+        {"--store", "rocks"},
+        {"--host", ""},
+        {"--seed", ":7946"},
+        {"--seed", "host:no"},
+        {"--seed", "a:7946:b"},
+        {"--data", NULL},
+        {"--log-level", "loud"},
+        {"--strict-quorum=maybe", NULL},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct toystore_config config;
