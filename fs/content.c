@@ -21,7 +21,7 @@ struct content *content_new(struct node *node)
 struct content *content_unborn(struct node *node, const struct toystore_attributes *attributes)
 {
     struct content *content = content_new(node);
-    content->loaded = true;
+    content->loaded = content->fresh = true;
     content->file = attributes->file;
     content->base.attributes = content->view.attributes = *attributes;
     return content;
@@ -226,7 +226,7 @@ void content_load(struct content *content, const struct seen *seen,
     content->loading = true;
     content_ref(content);
     content->born = true;
-    content->given_up = false;
+    content->fresh = content->given_up = false;
     content->reference = seen->kind == TOYSTORE_REFERENCE;
     content->file = seen->file;
     content->name_op = seen->op;

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { FIRM_KEYS_MAX = 4096 };
+enum { FIRM_KEYS_MAX = 4096, FIRM_PAUSE_MS = 10000 };
 
 struct firm_key {
     struct slice text;          /* owned */
@@ -22,6 +22,7 @@ struct firm {
     struct firm_key *keys;
     size_t count, capacity;
     size_t synced, asked;
+    bool pauses; /* all that try, when this one fails */
     void (*done)(void *arg, int error);
     void *arg;
 };
@@ -84,8 +85,16 @@ void firm_chunks(struct firm *firm, const struct extents *extents, const struct 
     free(before);
 }
 
+static uint64_t now_of(const struct firm *firm)
+{
+    return firm->fs->face.now_ns(firm->fs->face.arg);
+}
+
 static void end(struct firm *firm, int error)
 {
+    if (error < 0 && firm->pauses)
+        firm->fs->firm_again_ns = now_of(firm) + FIRM_PAUSE_MS * 1000000ull;
+
     void (*done)(void *arg, int error) = firm->done;
     void *arg = firm->arg;
     for (size_t i = 0; i < firm->count; i++) {
@@ -150,6 +159,18 @@ void firm_sync(struct firm *firm, void (*done)(void *arg, int error), void *arg)
     next(firm);
 }
 
+void firm_try(struct firm *firm, void (*done)(void *arg, int error), void *arg)
+{
+    if (now_of(firm) < firm->fs->firm_again_ns) {
+        firm->done = done;
+        firm->arg = arg;
+        end(firm, -EAGAIN);
+        return;
+    }
+    firm->pauses = true;
+    firm_sync(firm, done, arg);
+}
+
 /* ---- a whole file, from its record ---- */
 
 struct firm_file {
@@ -186,7 +207,7 @@ static void file_loaded(void *arg, int error)
     for (size_t i = 0; i < file->record.page_count; i++)
         firm_page(firm, &file->file, &file->record.pages[i].page);
     firm_chunks(firm, &file->extents, NULL);
-    firm_sync(firm, file_end, file);
+    firm_try(firm, file_end, file);
 }
 
 void firm_file(struct fs *fs, const struct seen *seen, void (*done)(void *arg, int error),

@@ -18,6 +18,9 @@ void firm_chunks(struct firm *firm, const struct extents *extents, const struct 
 /* Makes all of it durable at its owners and frees `firm`. 0, or the error of the first request that
  * failed. `done` comes at once when there is nothing. */
 void firm_sync(struct firm *firm, void (*done)(void *arg, int error), void *arg);
+/* The same for who goes on in any case: for some seconds after a failure nothing is asked, so that
+ * not everything waits for owners that are away. */
+void firm_try(struct firm *firm, void (*done)(void *arg, int error), void *arg);
 
 /* All that this value of the file's record names, and the record, become durable: what a rename is
  * about to put over something. */

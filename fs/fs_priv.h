@@ -101,6 +101,7 @@ struct content {
     bool born;      /* there is a published version */
     bool reference; /* of which the content is in a file record */
     bool unlinked;  /* nothing is published any more */
+    bool fresh;     /* made by this very content, never synced */
     bool given_up;  /* its creation failed and that was said; nothing new since */
     struct toystore_op file, name_op, record_op, made_from;
     struct blob *extra;  /* moves of the name */
@@ -153,7 +154,8 @@ struct fs {
     struct list contents;
     struct list valued;
     size_t valued_bytes;
-    size_t under_way; /* requests at the store */
+    size_t under_way;       /* requests at the store */
+    uint64_t firm_again_ns; /* until then owners are away: see firm_try */
     unsigned sending;
     struct list send_queue; /* of sends */
     size_t unsent;          /* bytes in memory that no chunk holds yet */

@@ -2,7 +2,8 @@
  * on what was seen there: a crash leaves both names, never neither. The old name's
  * tombstone says where the file went, for publications that are under way.
  *
- * What takes the place of something is made durable first: a power loss leaves one of both.
+ * What takes the place of something is made durable first, and the new name before the old one
+ * goes: a power loss leaves one of both.
  *
  * A directory is answered EXDEV, which mv and the like take for "copy it".
  *
@@ -60,6 +61,19 @@ static bool again(struct renaming *renaming)
 
 /* ---- here: the node goes along with its file ---- */
 
+/* A version that only the old name had is known of none at the new one. */
+static void move_contents(struct renaming *renaming, const struct node *node)
+{
+    LIST_EACH(link, &renaming->fs->contents)
+    {
+        struct content *content = container_of(link, struct content, link);
+        if (content->node != node)
+            continue;
+        bool source = op_equal(&content->name_op, &renaming->source.op);
+        content->name_op = source ? renaming->linked : (struct toystore_op){0};
+    }
+}
+
 static void moved_here(struct renaming *renaming)
 {
     struct fs *fs = renaming->fs;
@@ -69,9 +83,7 @@ static void moved_here(struct renaming *renaming)
     if (node && op_equal(&node->seen.file, &renaming->source.file)) {
         node_rename(node, renaming->to);
         node_expire(node);
-        struct content *content = node->content;
-        if (content && op_equal(&content->name_op, &renaming->source.op))
-            content->name_op = renaming->linked;
+        move_contents(renaming, node);
     }
     if (renaming->target.kind == TOYSTORE_REFERENCE && !renaming->torn)
         reclaim_file(fs, &renaming->target.file);
@@ -172,6 +184,14 @@ static void bury_source(struct renaming *renaming)
 
 /* ---- link the new name ---- */
 
+/* Were the old name gone after a power loss, and the new one not there yet, a durable file would
+ * be lost. */
+static void link_firm(void *arg, int error)
+{
+    (void)error;
+    bury_source(arg);
+}
+
 static void linked(void *arg, const struct toystore_result *result)
 {
     struct renaming *renaming = arg;
@@ -185,7 +205,9 @@ static void linked(void *arg, const struct toystore_result *result)
         return;
     }
     renaming->linked = result->op;
-    bury_source(renaming);
+    struct firm *firm = firm_new(renaming->fs);
+    firm_name(firm, renaming->to, result->op);
+    firm_try(firm, link_firm, renaming);
 }
 
 static void made_firm(void *arg, int error)

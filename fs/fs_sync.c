@@ -33,8 +33,11 @@ static struct toystore_op directory_op(struct fs *fs, struct slice key)
 
 static void add_names(struct firm *firm, const struct content *content)
 {
-    struct slice key = content->node->key;
-    firm_name(firm, key, content->name_op);
+    struct slice key = content->node->key, base, tag;
+    if (content->node->seen.sibling && sibling_key(key, &base, &tag))
+        firm_name(firm, key = base, (struct toystore_op){0}); /* a version of that key */
+    else
+        firm_name(firm, key, content->name_op);
     for (key = key_parent_of(key); key.size > 0; key = key_parent_of(key))
         firm_name(firm, key, directory_op(content->fs, key));
 }
@@ -42,11 +45,12 @@ static void add_names(struct firm *firm, const struct content *content)
 static void sync_published(void *arg, int error)
 {
     struct syncing *syncing = arg;
-    const struct content *content = syncing->content;
+    struct content *content = syncing->content;
     if (error < 0 || content->unlinked) {
         sync_end(syncing, error);
         return;
     }
+    content->fresh = false;
     struct firm *firm = firm_new(syncing->fs);
     add_names(firm, content);
     if (content->reference) {

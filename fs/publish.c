@@ -172,6 +172,8 @@ static void mark_unlinked(struct publication *publication)
     struct content *content = publication->content;
     content->unlinked = true;
     content->node->gone = true;
+    if (publication->record_put && !content->reference) /* it stands, and no name will show it */
+        reclaim_file(publication->fs, &content->file);
     publication_end(publication, 0);
 }
 

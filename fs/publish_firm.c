@@ -34,7 +34,7 @@ bool publication_firm(struct publication *publication)
     struct firm *firm = firm_new(publication->fs);
     firm_chunks(firm, &publication->target.extents, &content->base.extents);
     add_pages(firm, publication);
-    firm_sync(firm, chunks_firm, publication);
+    firm_try(firm, chunks_firm, publication);
     return true;
 }
 
@@ -47,7 +47,8 @@ static void record_firm(void *arg, int error)
 void publication_put_reference(struct publication *publication)
 {
     const struct content *content = publication->content;
-    if (!content->born || content->base.attributes.size == 0) { /* takes no bytes' place */
+    bool nothing = content->fresh && content->base.attributes.size == 0;
+    if (!content->born || nothing) { /* it takes no bytes' place */
         publication_put_name(publication, TOYSTORE_REFERENCE);
         return;
     }
@@ -55,5 +56,5 @@ void publication_put_reference(struct publication *publication)
     firm_record(firm, &content->file, content->record_op);
     firm_chunks(firm, &publication->target.extents, NULL);
     add_pages(firm, publication);
-    firm_sync(firm, record_firm, publication);
+    firm_try(firm, record_firm, publication);
 }

@@ -42,13 +42,15 @@ struct remains {
     struct toystore_op file;
     uint64_t since_ns; /* when it was replaced */
     uint64_t due_ns;
-    struct list needed;        /* pieces of the version in its place that may not be durable yet */
-    struct list garbage;       /* pieces to be deleted */
-    struct toystore_op record; /* the version in its place; none: the file is deleted */
-    bool own;                  /* which is known not to name any of the garbage */
-    size_t asked;              /* the first of `needed`: in the SYNC under way, */
-    struct toystore_op asked_record; /* with this version */
-    unsigned open;                   /* requests under way */
+    struct list needed;  /* pieces of the version in its place that may not be durable yet */
+    struct list garbage; /* pieces to be deleted */
+    struct toystore_op durable_record; /* the version in its place, to be made durable; none: the
+                                          file is deleted */
+    struct toystore_op record;         /* the newest of those that this mount has put over it */
+    bool own;                          /* which is known not to name any of the garbage */
+    size_t asked;                      /* the first of `needed`: in the SYNC under way */
+    struct toystore_op asked_record;   /* `record` when a look began */
+    unsigned open;                     /* requests under way */
     unsigned tries;
     bool unnamed; /* of no version at all: nobody else knows of it */
     bool synced;  /* what is in its place */
@@ -129,7 +131,7 @@ static void synced(void *arg, const struct toystore_result *result)
     remains->fs->reclaiming--;
     if (result->status == TOYSTORE_INDETERMINATE) { /* it is lost: what is in its place now? */
         pieces_free(&remains->needed);
-        remains->record = (struct toystore_op){0};
+        remains->durable_record = (struct toystore_op){0};
         remains->own = false;
         failed(remains);
     } else if (result->status != TOYSTORE_OK) {
@@ -141,15 +143,28 @@ static void synced(void *arg, const struct toystore_result *result)
                 piece->segment->synced = true;
             piece_free(piece);
         }
-        remains->synced =
-            list_empty(&remains->needed) && op_equal(&remains->record, &remains->asked_record);
+        remains->synced = list_empty(&remains->needed);
     }
     reclaim_run(remains->fs);
+}
+
+/* What another SYNC has covered meanwhile. */
+static void drop_synced(struct remains *remains)
+{
+    LIST_EACH(link, &remains->needed)
+    {
+        struct piece *piece = container_of(link, struct piece, link);
+        if (piece->segment && piece->segment->synced) {
+            list_remove(link);
+            piece_free(piece);
+        }
+    }
 }
 
 /* The record, and as many of its pieces as one request takes. */
 static void sync(struct remains *remains)
 {
+    drop_synced(remains);
     struct file_key *texts = base_alloc(RECLAIM_KEYS_MAX * sizeof *texts);
     struct toystore_bytes *keys = base_alloc(RECLAIM_KEYS_MAX * sizeof *keys);
     size_t count = 1;
@@ -160,11 +175,10 @@ static void sync(struct remains *remains)
             piece_key(&texts[count++], container_of(link, struct piece, link));
     }
     struct toystore_op *ops = base_alloc(RECLAIM_KEYS_MAX * sizeof *ops);
-    ops[0] = remains->record; /* deleted: what a quorum shows */
+    ops[0] = remains->durable_record; /* deleted: what a quorum shows */
     for (size_t i = 0; i < count; i++)
         keys[i] = bytes_of(file_key_slice(&texts[i]));
     remains->asked = count - 1;
-    remains->asked_record = remains->record;
     remains->open++;
     remains->fs->reclaiming++;
     struct toystore_request request = {
@@ -193,6 +207,21 @@ static bool names_garbage(const struct remains *remains, const struct toystore_v
     return named;
 }
 
+/* So are, for what earlier versions have left, those that this one was built over. */
+static void now_durable(struct remains *remains)
+{
+    LIST_EACH(link, &remains->fs->garbage)
+    {
+        struct remains *earlier = container_of(link, struct remains, link);
+        if (earlier == remains)
+            break;
+        if (earlier->own && remains->own && op_equal(&earlier->file, &remains->file) &&
+            op_equal(&earlier->record, &remains->record))
+            earlier->synced = earlier->durable = true;
+    }
+    remains->durable = true;
+}
+
 static void looked(void *arg, const struct toystore_result *result)
 {
     struct remains *remains = arg;
@@ -201,22 +230,24 @@ static void looked(void *arg, const struct toystore_result *result)
     struct toystore_op op = shown ? shown->op : (struct toystore_op){0};
     remains->open--;
     remains->fs->reclaiming--;
+    bool ours = op_equal(&op, &remains->record) || op_equal(&op, &remains->asked_record);
     if (!answered || result->sloppy) {
         failed(remains);
-    } else if (!op_equal(&op, &remains->record)) { /* is this one durable? */
-        remains->record = op;
+    } else if (!ours && op_equal(&remains->record, &remains->asked_record)) { /* is it durable? */
+        remains->record = remains->durable_record = op;
         remains->own = remains->synced = false;
         failed(remains);
-    } else if (shown && !remains->own && names_garbage(remains, shown)) {
+    } else if (ours && shown && !remains->own && names_garbage(remains, shown)) {
         remains->tries = RECLAIM_TRIES;
-    } else {
-        remains->durable = true;
-    }
+    } else if (ours) {
+        now_durable(remains);
+    } /* else overtaken: by one of ours, or by who was faster */
     reclaim_run(remains->fs);
 }
 
 static void look_again(struct remains *remains)
 {
+    remains->asked_record = remains->record;
     struct file_key key;
     file_record_key(&key, &remains->file);
     struct toystore_request request = {
@@ -412,18 +443,15 @@ static void add_needed(struct remains *remains, const struct named_pieces *old,
 }
 
 /* This mount goes on from the version that is in the place of others. */
-static void follow(struct fs *fs, const struct toystore_op *file, const struct named_pieces *old,
-                   const struct named_pieces *now)
+static void follow(struct fs *fs, const struct toystore_op *file, const struct toystore_op *old,
+                   const struct toystore_op *now)
 {
     LIST_EACH(link, &fs->garbage)
     {
         struct remains *remains = container_of(link, struct remains, link);
-        if (!remains->own || remains->durable || !op_equal(&remains->file, file) ||
-            !op_equal(&remains->record, &old->record))
-            continue;
-        remains->record = now->record;
-        remains->synced = false;
-        add_needed(remains, old, now);
+        if (remains->own && !remains->durable && op_equal(&remains->file, file) &&
+            op_equal(&remains->record, old))
+            remains->record = *now;
     }
 }
 
@@ -433,11 +461,11 @@ void reclaim_replaced(struct fs *fs, const struct toystore_op *file, const struc
     struct remains *remains = base_alloc(sizeof *remains);
     *remains = (struct remains){.fs = fs, .file = *file, .since_ns = now_of(fs)};
     remains->due_ns = remains->since_ns + (fs->reclaim_now ? 0 : RECLAIM_DELAY_MS * 1000000ull);
-    remains->record = now->record;
+    remains->record = remains->durable_record = now->record;
     remains->own = true;
     list_init(&remains->needed);
     list_init(&remains->garbage);
-    follow(fs, file, old, now);
+    follow(fs, file, &old->record, &now->record);
     list_push_back(&fs->garbage, &remains->link);
     add_garbage(remains, old, now);
     if (!list_empty(&remains->garbage))

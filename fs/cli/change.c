@@ -33,23 +33,37 @@ static int lost(const char *node, const struct remote *remote)
 
 /* ---- status ---- */
 
+static void print_status(const struct health *health, const struct change_options *options)
+{
+    if (health->alive && health->status && (options->json || !render(health->status)))
+        puts(health->status);
+}
+
+/* In a terminal a movement is watched to its end, below the status; whoever does not want that has
+ * Ctrl-C and --no-wait. With --wait the status comes behind it. */
 int change_status(struct remote *remote, const char *node, const struct change_options *options)
 {
     int64_t end = now_ms() + (int64_t)options->wait_s * 1000;
     struct watch watch = {.terminal = isatty(STDOUT_FILENO) != 0};
+    bool live = watch.terminal && !options->json && !options->wait && !options->no_wait;
+    bool printed = false;
     struct health health;
     for (;;) {
         health_ask(remote, &health);
-        if (!health.alive || !options->wait || health.why[0] == 0 || now_ms() >= end)
+        bool waits = options->wait && health.why[0] != 0 && now_ms() < end;
+        if (!health.alive || !(waits || (live && health.moves)))
             break;
+        if (live && !printed)
+            print_status(&health, options);
+        printed = live;
         if (!options->json)
             watch_show(&watch, &health);
         health_free(&health);
         pause_a_little();
     }
     watch_end(&watch);
-    if (health.alive && health.status && (options->json || !render(health.status)))
-        puts(health.status);
+    if (!printed)
+        print_status(&health, options);
     int status = health.why[0] ? NOT_WELL : DONE;
     if (!health.alive || !health.status)
         status = lost(node, remote);

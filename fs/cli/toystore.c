@@ -91,7 +91,7 @@ static const struct command {
     {"locate", run_report, 1, 1, "KEY", "where a key lives"},
     {"members", run_report, 0, 0, "", "who is there"},
     {"ring", run_ring, 0, 4, "[--plan CHANGE]", "who owns what, or what a change would move"},
-    {"status", run_status, 0, 0, "[--wait SECONDS]", "how this node and its cluster are"},
+    {"status", run_status, 0, 0, "[--wait SECONDS | --no-wait]", "how this node and its cluster are"},
     {"leave", run_leave, 0, 0, "[--no-wait]", "the node gives all it has to others"},
     {"remove", run_remove, 1, 1, "NODE [--force] [--accept-loss] [--no-wait]",
      "others take what a member had"},
@@ -120,7 +120,8 @@ static bool options_fit(const struct cli *cli, const struct command *command)
     bool removes = command->run == run_remove || replaces;
     bool fits = (!change->wait || command->run == run_status || replaces) &&
                 (removes || (!change->force && !change->accept_loss)) &&
-                (!change->no_wait || removes || command->run == run_leave) &&
+                (!change->no_wait || removes || command->run == run_leave ||
+                 (command->run == run_status && !change->wait)) &&
                 (command->run == run_ring ? cli->plan == (cli->argc > 1) : !cli->plan);
     if (!fits)
         fprintf(stderr, "toystore: %s wants: %s %s\n", command->name, command->name,

@@ -27,6 +27,15 @@ done
 grep -q 'the stored copy of .* is damaged' "$work/n2.log" || fail "the log says nothing of damage"
 grep -q 'the damaged copy of .* is replaced' "$work/n2.log" || fail "the log says nothing of mending"
 
+# What a monitor reads: how far behind a round is, and the scrub.
+for name in repair_lag_ms repair_left scrub_permille hints keys_to_give partitions_recovering; do
+    value=$(ts 2 status --json | json_number $name)
+    [ "$value" -ge 0 ] 2>/dev/null || fail "$name is \"$value\""
+done
+nothing_left() { [ "$(ts 2 status --json | json_number repair_left)" = 0 ]; }
+wait_for 30 nothing_left || fail "a round does not end: $(ts 2 status --json)"
+[ "$(ts 2 status --json | json_number repair_lag_ms)" -lt 60000 ] || fail "node 2 lags: $(ts 2 status --json)"
+
 kill_node 3
 absent() { ts 1 members --json | tr -d ' \n' | grep -q '"name":"n3",[^}]*"state":"dead"'; }
 wait_for 20 absent || die "node 3 is not found dead"

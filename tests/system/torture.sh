@@ -116,7 +116,14 @@ while [ "$(now_ms)" -lt "$end" ]; do
     fi
 done 2>>"$work/shell.log"
 for i in "${!down[@]}"; do bring_back "$i"; done
-[ $left = 1 ] || leaver=0
+[ $joined = 1 ] || fail "no node has joined"
+if [ $left = 0 ]; then # whenever one was asked it was down, or did not know yet that others are well
+    leaver=$((RANDOM % nodes + 1))
+    asked_to_leave() { ts $leaver leave --no-wait; }
+    wait_for 60 asked_to_leave || fail "node $leaver does not leave"
+    left=1
+    count_fault left
+fi
 for ((i = 1; i <= nodes + joined; i++)); do
     wait_for 60 settled "$i" $((nodes + joined - left)) || fail "node $i is not well again"
 done
@@ -127,7 +134,10 @@ for ((i = 1; i <= nodes + joined; i++)); do
 done
 has_left() { ts "$1" status --json | grep -q '"place": "left"' && [ "$(ts "$1" status --json | json_number keys)" = 0 ]; }
 [ $left = 0 ] || wait_for 60 has_left $leaver || fail "node $leaver has not left: $(ts $leaver status --json)"
-touch "$work/quiet"
+# Every member compares its partitions with the others' and reads all that it stores, chunks too.
+whole() { ts $((leaver % nodes + 1)) repair >"$work/repair" 2>&1 && ! grep -qv ' 0 damaged' "$work/repair"; }
+wait_for 60 whole || fail "not all copies are there and whole: $(cat "$work/repair")"
+for ((i = nodes + 1; i <= nodes + joined; i++)); do host "$i"; done >"$work/new" && mv "$work/new" "$work/quiet"
 wait "${pid_of[load]}" || fail "what was seen is wrong: torture.sh $seconds $seed $nodes"
 unset "pid_of[load]"
 for kind in "${!faults[@]}"; do echo "$kind ${faults[$kind]}"; done | sort | paste -s -d, | sed 's/,/, /g; s/^/faults: /'

@@ -406,7 +406,7 @@ class Torture:
         if any(copy['status'] != 'OK' for copy in copies):
             return str([(copy['node'], copy['status']) for copy in copies])
         shown = {(copy['node'], copy.get('ballot'), tuple(
-            v['op'] for v in copy['versions'] if v['place'] != 'covered')) for copy in copies}
+            (v['op'], v['value_hash']) for v in copy['versions'] if v['place'] != 'covered')) for copy in copies}
         return None if len({s[1:] for s in shown}) == 1 else str(sorted(shown, key=str))
 
     def judge_replicas(self, names):
@@ -427,6 +427,8 @@ class Torture:
             thread.join()
         while not os.path.exists(os.path.join(self.directory, 'quiet')):
             time.sleep(0.05)
+        with open(os.path.join(self.directory, 'quiet')) as hosts:  # who came later
+            self.hosts += hosts.read().split()
         acknowledged = sum(n for what, n in self.counts.items() if 'fail' not in what
                            and 'not' not in what) + self.registers.outcomes.get('OK', 0)
         lost = 0

@@ -322,9 +322,10 @@ static void fsync_after_a_rename_names_the_new_name(void **state)
     assert_int_equal(ended(), 0);
     fs_write(a, handle, size, slice_of(bytes, 300000), 0, user, keep, NULL);
     assert_int_equal(ended(), 0);
+    size_t before = store.synced_versions;
     fs_fsync(a, handle, keep, NULL);
     assert_int_equal(ended(), 0);
-    assert_int_equal(store.synced_versions, 2);
+    assert_int_equal(store.synced_versions, before + 2);
     release(a, handle);
     free(bytes);
 }

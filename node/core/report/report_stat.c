@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "core/state/state.h"
 #include "rules/key.h"
@@ -77,6 +78,7 @@ static void put_version(struct json *json, const struct version *version, const 
     json_text(json, "op", op);
     json_text(json, "kind", kind_word(version->kind));
     json_u64(json, "value_size", version->value.size);
+    json_hex64(json, "value_hash", hash64(version->value)); /* of the bytes that it has read */
     json_u64(json, "size", version->attributes.size);
     json_format(json, "mode", "%o", version->attributes.mode);
     json_u64(json, "time_us", version->time_us);
