@@ -104,9 +104,10 @@ static void write_now(struct writing *writing, struct slice data)
     if (writing->set_id_goes)
         content_clear_set_id(content);
     bool small = !content->reference && content->view.attributes.size <= INLINE_SIZE_MAX;
-    bool at_once = (handle->redirection && (small || !content->replacing) &&
-                    content->unsent <= INLINE_SIZE_MAX) ||
-                   (writing->flags & (O_SYNC | O_DSYNC));
+    bool whole = handle->made || handle->truncates; /* not an append: gathered once it is large */
+    bool at_once =
+        (handle->redirection && (small || !whole) && content->unsent <= INLINE_SIZE_MAX) ||
+        (writing->flags & (O_SYNC | O_DSYNC));
     if (at_once) {
         content_publish(content, write_published, writing);
         return;
