@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,9 +141,9 @@ int mount_point_check(const char *given, char **ret_path, char *error, size_t er
         snprintf(error, error_size, "%s: the mount point does not exist; make it first", given);
         return -ENOENT;
     }
-    struct stat st;
+    struct statfs fs; /* which the kernel always asks for; attributes it may still know */
     int result = 0;
-    while (result == 0 && stat(path, &st) != 0 && errno == ENOTCONN)
+    while (result == 0 && statfs(path, &fs) != 0 && errno == ENOTCONN)
         result = unmount_dead(path, error, error_size);
     if (result == 0)
         result = check_directory(path, error, error_size);

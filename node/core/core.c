@@ -35,6 +35,8 @@ struct core *core_new(const struct core_config *config)
     core->hooks = &hooks;
 #ifdef TOYSTORE_BREAKABLE
     version_shallow = BROKEN(core, covers_shallow);
+    version_hidden = BROKEN(core, hidden_hides);
+    ballot_era_minor = BROKEN(core, era_minor);
 #endif
     prng_seed(&core->prng, config->random_seed);
     list_init(&core->disk_answers);

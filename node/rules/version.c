@@ -27,7 +27,7 @@ static const struct cover *find_cover(const struct version *version, const struc
 }
 
 #ifdef TOYSTORE_BREAKABLE
-bool version_shallow;
+bool version_shallow, version_hidden, ballot_era_minor;
 #endif
 
 bool version_covers(const struct version *version, const struct op_id *op)
@@ -204,7 +204,7 @@ bool sloppy_visible(const struct record *record, size_t index)
  * or a visible one covers it: what the register does not hold only others can cover. */
 bool sloppy_hides(const struct sloppy *sloppy, const struct reg *reg)
 {
-    if (register_has(reg, &sloppy->version.op))
+    if (register_has(reg, &sloppy->version.op) && !VERSION_HIDDEN)
         return false;
     return ballot_compare(&sloppy->sees, &reg->ballot) >= 0 ||
            version_covers(&sloppy->version, &reg->version.op);

@@ -10,8 +10,12 @@
 #ifdef TOYSTORE_BREAKABLE
 extern bool version_shallow;
 #define VERSION_SHALLOW version_shallow
+/* Another: a sloppy put that is not visible hides the register. */
+extern bool version_hidden;
+#define VERSION_HIDDEN version_hidden
 #else
 #define VERSION_SHALLOW false
+#define VERSION_HIDDEN  false
 #endif
 
 /* Does this version cover the op: by its covers, or as an earlier op of its own session? */

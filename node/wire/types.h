@@ -136,9 +136,18 @@ static inline struct era view_era(struct view view)
     return (struct era){view.newest, view.epoch};
 }
 
+#ifdef BALLOT_BREAKABLE /* a deliberately broken build (tests/sim/broken.def) */
+extern bool ballot_era_minor;
+#define BALLOT_ERA_MINOR ballot_era_minor
+#else
+#define BALLOT_ERA_MINOR false
+#endif
+
 static inline int ballot_compare(const struct ballot *a, const struct ballot *b)
 {
-    int order = era_compare(a->era, b->era);
+    int order = BALLOT_ERA_MINOR ? compare_u64(a->counter, b->counter) : 0;
+    if (order == 0)
+        order = era_compare(a->era, b->era);
     if (order == 0)
         order = compare_u64(a->counter, b->counter);
     if (order == 0)

@@ -52,11 +52,11 @@ static struct cluster {
     struct blob *stored;
 } cluster;
 
-static uint64_t broken_rules;
+static unsigned broken_rule;
 
-void cluster_break(uint64_t broken)
+void cluster_break(unsigned broken)
 {
-    broken_rules = broken;
+    broken_rule = broken;
 }
 
 static unsigned copies;
@@ -394,7 +394,7 @@ static void boot(unsigned node)
                                  .probe_interval_ms = 100,
                                  .seed_count = node > 0,
                                  .random_seed = 1000 * (node + 1) + own->life,
-                                 .broken = broken_rules,
+                                 .broken = broken_rule,
                                  .log_level = getenv("CLUSTER_LOG") ? LOG_DEBUG : LOG_ERROR};
     config.rpc = config.gossip = address_of(node);
     snprintf(config.name, sizeof config.name, "n%u", node);

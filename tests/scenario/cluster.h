@@ -18,9 +18,9 @@ enum { CLUSTER_MAX = 8 };
 /* `count` storing nodes that have joined one layout and are at rest. */
 void cluster_start(unsigned count);
 void cluster_stop(void);
-/* Nodes that start from now on leave out these rules: bits of tests/sim/broken.def. Only a core
- * that was built to be broken heeds them. */
-void cluster_break(uint64_t broken);
+/* Nodes that start from now on leave out a rule: 1 + its row of tests/sim/broken.def. Only a core
+ * that was built to be broken heeds it. */
+void cluster_break(unsigned broken);
 /* N, and all of them as W and R, for clusters that are started from now on; 0: three, two, two. */
 void cluster_copies(unsigned n);
 /* One more storing node; runs until its layout alone is live. Returns its number. */

@@ -260,7 +260,7 @@ static void a_sync_does_not_count_who_has_missed_the_put(void **state)
 static void a_sync_that_does_not_look_counts_it(void **state)
 {
     (void)state;
-    cluster_break(1ull << BROKEN_sync_unread);
+    cluster_break(1 + BROKEN_sync_unread);
     assert_int_equal(sync_where_one_has_missed_the_put(true), TOYSTORE_OK);
     cluster_break(0);
 }

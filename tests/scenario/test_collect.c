@@ -164,7 +164,7 @@ static bool the_one_that_stopped_with_data_is_waited_for(void)
 static void who_does_not_ask_it_collects(void **state)
 {
     (void)state;
-    cluster_break(1ull << BROKEN_stopped_unasked);
+    cluster_break(1 + BROKEN_stopped_unasked);
     assert_false(the_one_that_stopped_with_data_is_waited_for());
     cluster_stop();
     cluster_break(0);

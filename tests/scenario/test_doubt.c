@@ -95,7 +95,7 @@ static bool stays_decided(void)
 static void a_hold_that_copies_makes_two_winners(void **state)
 {
     (void)state;
-    cluster_break(1ull << BROKEN_hold_copies);
+    cluster_break(1 + BROKEN_hold_copies);
     assert_false(stays_decided());
 }
 

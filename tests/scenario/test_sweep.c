@@ -218,7 +218,7 @@ static void what_an_absent_owner_has_accepted_counts(void **state)
 static void a_sweep_that_asks_only_who_answers_loses_it(void **state)
 {
     (void)state;
-    cluster_break(1ull << BROKEN_sweep_unasked);
+    cluster_break(1 + BROKEN_sweep_unasked);
     assert_false(what_an_absent_owner_has_accepted_is_there(true));
     cluster_break(0);
 }

@@ -41,7 +41,7 @@ struct options {
     enum flavour flavour;
     size_t list_count;
     unsigned jobs, minutes;
-    uint64_t broken;
+    unsigned broken;
     bool trace, hash, caught, sloppy;
 };
 
@@ -273,7 +273,7 @@ static bool read_broken(struct options *options, const char *name)
 {
     for (unsigned i = 0; i < BROKEN_COUNT; i++)
         if (strcmp(broken_names[i], name) == 0) {
-            options->broken |= UINT64_C(1) << i;
+            options->broken = 1 + (unsigned)i;
             if (options->flavour == FLAVOUR_DRAWN)
                 options->flavour = broken_flavours[i];
             return true;

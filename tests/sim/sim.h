@@ -145,7 +145,7 @@ struct sim_node {
 
 struct sim {
     uint64_t seed, now_us;
-    uint64_t broken;
+    unsigned broken;
     bool sloppy;          /* no plan is strict */
     enum flavour flavour; /* of the plan, or FLAVOUR_DRAWN */
     bool reduced;         /* a member was removed for good, and not all owners hold since */

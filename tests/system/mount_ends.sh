@@ -21,6 +21,13 @@ up
 for n in $(seq 50); do [ "$(cat "$m/small$n")" = "value $n" ] || fail "small$n after kill -9"; done
 cmp "$work/big" "$m/big" || fail "the large file after kill -9"
 
+# While the kernel still knows the attributes of its root a dead mount is dead all the same.
+for round in 1 2 3 4 5 6; do
+    stat "$m" >/dev/null
+    kill_node m
+    up
+done
+
 # SIGTERM while a file is open with unpublished bytes.
 exec 5>"$m/open"
 dd if=/dev/zero bs=1000 count=3 status=none >&5

@@ -272,6 +272,40 @@ static void test_a_pass_that_was_asked_for_does_not_wait_for_ticks(void **state)
     assert_non_null(disk_find(&disks[1], TOYSTORE_META, slice_str(META_SCRUB)));
 }
 
+/* A pass goes on where the last process has kept that it was. */
+static void test_a_pass_goes_on_after_a_restart(void **state)
+{
+    (void)state;
+    enum { KEYS = (SCRUB_SAVE_SCANS + 8) * SCRUB_TICK_KEYS };
+    char key[16];
+    struct core *core = &world.cores[1];
+    struct scrub *scrub = &core->entropy->scrub;
+    static const struct hash128 none;
+    for (unsigned i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        put(1, key, 1);
+    }
+    uint64_t passes = scrub->passes;
+    scrub->rest = 0; /* behind the pass over nothing */
+    scrub->unsaved = 0;
+    do
+        ticks(1);
+    while (scrub->unsaved != 0);
+    const struct blob *kept = disk_find(&disks[1], TOYSTORE_META, slice_str(META_SCRUB));
+    assert_non_null(kept);
+    assert_int_equal(scrub->passes, passes);
+    assert_memory_not_equal(&scrub->after, &none, sizeof none);
+    struct hash128 at = scrub->after;
+    scrub->after = (struct hash128){{0}}; /* what a new process knows */
+    scrub_restore(core, blob_slice(kept));
+    assert_memory_equal(&scrub->after, &at, sizeof at);
+    uint64_t before = scrub->keys_read;
+    for (unsigned i = 0; i < 2 * SCRUB_SAVE_SCANS && scrub->passes == passes; i++)
+        ticks(1);
+    assert_int_equal(scrub->passes, passes + 1);
+    assert_int_equal(scrub->keys_read - before, KEYS - SCRUB_SAVE_SCANS * SCRUB_TICK_KEYS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int main(void)
@@ -286,6 +320,7 @@ int main(void)
         TEST(a_mute_owner_neither_compares_nor_is_compared_with),
         TEST(the_scrub_reads_everything_in_turn),
         TEST(a_pass_that_was_asked_for_does_not_wait_for_ticks),
+        TEST(a_pass_goes_on_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,7 +192,7 @@ struct core_config {
     uint64_t random_seed; /* from the kernel's entropy; the simulator's from its seed */
     int log_level;
     bool takes_parts; /* the driver: values of batches may come in two parts */
-    uint64_t broken;  /* bits of tests/sim/broken.def; only in test builds, else 0 */
+    unsigned broken;  /* 1 + the row of tests/sim/broken.def; only in test builds, else 0 */
 };
 
 /* A fresh op id of this process. */

@@ -91,7 +91,7 @@ struct core {
 /* Deliberately broken builds for the simulator's checkers (tests/sim/broken.def); 0 in products. */
 #ifdef TOYSTORE_BREAKABLE
 #include "sim/broken.h"
-#define BROKEN(core, name) (((core)->config.broken >> BROKEN_##name & 1) != 0)
+#define BROKEN(core, name) ((core)->config.broken == 1 + BROKEN_##name)
 #else
 #define BROKEN(core, name) false
 #endif
