@@ -355,6 +355,13 @@ static void sibling_taken(void *arg, int error)
     end(renaming, error);
 }
 
+static void sibling_firm(void *arg, int error)
+{
+    struct renaming *renaming = arg;
+    (void)error;
+    sibling_take(renaming->fs, renaming->from, &renaming->source.op, sibling_taken, renaming);
+}
+
 /* Onto its own name it is one put; elsewhere it is copied, then removed, by who asks. */
 static void move_sibling(struct renaming *renaming, const struct seen *seen)
 {
@@ -364,8 +371,10 @@ static void move_sibling(struct renaming *renaming, const struct seen *seen)
         end(renaming, -EXDEV);
     else if (renaming->no_replace)
         end(renaming, -EEXIST);
+    else if (renaming->source.kind == TOYSTORE_REFERENCE)
+        firm_file(renaming->fs, &renaming->source, sibling_firm, renaming);
     else
-        sibling_take(renaming->fs, renaming->from, &seen->op, sibling_taken, renaming);
+        sibling_firm(renaming, 0);
 }
 
 static void source_seen(void *arg, int error, const struct seen *seen)

@@ -10,7 +10,7 @@ args=("$@")
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/net.sh"
 seconds=${args[0]:-40} seed=${args[1]:-$((RANDOM * 32768 + RANDOM))} nodes=${args[2]:-3}
-[ -z "${TOYSTORE_LONG:-}" ] || seconds=$((seconds * 10))
+[ -z "${TOYSTORE_LONG:-}" ] || seconds=$((seconds * 15))
 strict=0 options=()
 [ "$nodes" -gt 3 ] || strict=1 options=(--strict-quorum)
 echo "seed $seed, $nodes nodes, $seconds s"
