@@ -248,8 +248,10 @@ static void chunks_go_with_what_names_them(void **state)
     check_large(b, "f", bytes, LARGE);
     write_large(a, "other", bytes, LARGE);
     tag = make_sibling("f", "other");
+    size_t synced = store.synced_chunks;
     fs_rename(a, conflicts_of(a, "f"), tag, FS_ROOT, "f", 0, keep, NULL);
     assert_int_equal(ended(), 0);
+    assert_int_equal(store.synced_chunks, synced + each); /* before it takes the name */
     pass_ms(20000);
     assert_int_equal(chunk_count(), each);
     check_large(b, "f", bytes, LARGE);
