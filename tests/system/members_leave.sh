@@ -29,20 +29,6 @@ check_keys 1 before 20
 check_keys 2 during 60
 wait_for 10 well 2 || fail "status of three that are well: $(cat "$work/status")"
 
-# In a terminal a movement is watched to its end, each with a bar.
-head -c 700000 /dev/urandom >"$work/large"
-for n in $(seq 60); do ts 1 put "large/$n" <"$work/large" || die "put: $?"; done
-start_node 8
-bars() {
-    script -qec "toystore --node $(host 1):3001 status" /dev/null </dev/null >"$work/bars"
-    grep -aq 'n8 .*\[[#.]*\] [0-9]* of [0-9]* partitions' "$work/bars"
-}
-wait_for 30 bars || fail "no bar: $(cat -v "$work/bars")"
-settled 1 4 || fail "status ended before the movement"
-[ "$(timeout 20 toystore --node "$(host 1):3001" status | grep -c '\[#')" = 0 ] || fail "a bar in a file"
-ts 8 leave >/dev/null || fail "node 8 does not leave"
-stop_node 8
-
 # Refusals.
 ts 1 remove nobody 2>/dev/null
 [ $? = 1 ] || fail "an unknown member is removed"
