@@ -153,4 +153,25 @@ static inline void drain(struct fs *fs)
     assert_true(drained);
 }
 
+/* ---- what is in the store: keys below a prefix that are no tombstones ---- */
+
+#define CHUNKS_ROOM ".toystore/chunks/"
+#define FILES_ROOM  ".toystore/files/"
+
+static inline bool begins(struct slice key, const char *with)
+{
+    return key.size > strlen(with) && memcmp(key.data, with, strlen(with)) == 0;
+}
+
+static inline size_t count_of(const char *room)
+{
+    size_t count = 0;
+    MAP_EACH(entry, &store.versions)
+    {
+        const struct double_version *version = entry->value;
+        count += version->kind != TOYSTORE_TOMBSTONE && begins(map_key(entry), room);
+    }
+    return count;
+}
+
 #endif

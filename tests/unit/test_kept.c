@@ -12,24 +12,6 @@ enum { SIZE = 1 << 20, SMALL = 20000, CHUNKS = SIZE / CHUNK_SIZE_MAX, LONG_MS = 
 static struct fs *a, *b; /* mounts of one cluster */
 static uint8_t one[SIZE], two[SIZE];
 
-static const char chunks[] = ".toystore/chunks/", files[] = ".toystore/files/";
-
-static bool begins(struct slice key, const char *with)
-{
-    return key.size > strlen(with) && memcmp(key.data, with, strlen(with)) == 0;
-}
-
-static size_t count_of(const char *room)
-{
-    size_t count = 0;
-    MAP_EACH(entry, &store.versions)
-    {
-        const struct double_version *version = entry->value;
-        count += version->kind != TOYSTORE_TOMBSTONE && begins(map_key(entry), room);
-    }
-    return count;
-}
-
 static void sync_file(struct fs *fs, const char *name)
 {
     uint64_t handle = open_file(fs, name, O_RDWR);
@@ -134,7 +116,7 @@ static void a_durable_file_that_was_empty_for_a_moment(void **state)
 
 static bool record_syncs(const struct toystore_request *request)
 {
-    return request->type == TOYSTORE_SYNC && begins(slice_from(request->keys[0]), files);
+    return request->type == TOYSTORE_SYNC && begins(slice_from(request->keys[0]), FILES_ROOM);
 }
 
 static void write_held(struct fs *by)
@@ -158,8 +140,8 @@ static void write_held(struct fs *by)
     last.given = false;
     release(a, handle);
     pass_ms(LONG_MS);
-    assert_int_equal(count_of(files), 0);
-    assert_int_equal(count_of(chunks), 0);
+    assert_int_equal(count_of(FILES_ROOM), 0);
+    assert_int_equal(count_of(CHUNKS_ROOM), 0);
 }
 
 static void removed_here_before_its_reference_stands(void **state)
@@ -199,6 +181,16 @@ static void check_named_stood_there(const char *key)
         assert_true(at && op_equal(&at->op, &named.op));
 }
 
+static void check_fsync_names(const char *key, uint64_t handle)
+{
+    store.holds = notes_name;
+    fs_fsync(a, handle, keep, NULL);
+    assert_int_equal(ended(), 0);
+    store.holds = NULL;
+    check_named_stood_there(key);
+    release(a, handle);
+}
+
 /* mount b has written it since, a renames it: a's name_op is of "f", the key is "g". */
 static void fsync_after_a_rename_of_what_another_mount_wrote(void **state)
 {
@@ -210,12 +202,7 @@ static void fsync_after_a_rename_of_what_another_mount_wrote(void **state)
     pass_ms(1000);
     fs_rename(a, FS_ROOT, "f", FS_ROOT, "g", 0, keep, NULL);
     assert_int_equal(ended(), 0);
-    store.holds = notes_name;
-    fs_fsync(a, handle, keep, NULL);
-    assert_int_equal(ended(), 0);
-    store.holds = NULL;
-    check_named_stood_there("g");
-    release(a, handle);
+    check_fsync_names("g", handle);
 }
 
 /* In one mount: a handle on the version that was replaced by `> f`. */
@@ -227,12 +214,7 @@ static void fsync_of_an_older_version_after_a_rename(void **state)
     write_large(a, "f", two, SMALL);
     fs_rename(a, FS_ROOT, "f", FS_ROOT, "g", 0, keep, NULL);
     assert_int_equal(ended(), 0);
-    store.holds = notes_name;
-    fs_fsync(a, handle, keep, NULL);
-    assert_int_equal(ended(), 0);
-    store.holds = NULL;
-    check_named_stood_there("g");
-    release(a, handle);
+    check_fsync_names("g", handle);
 }
 
 /* ---- costs ---- */
@@ -277,7 +259,7 @@ static size_t list_count(const struct list *list)
 
 static bool reclaim_syncs(const struct toystore_request *request)
 {
-    return request->type == TOYSTORE_SYNC && begins(slice_from(request->keys[0]), files);
+    return request->type == TOYSTORE_SYNC && begins(slice_from(request->keys[0]), FILES_ROOM);
 }
 
 /* A file that is written all the time, with a publication during each SYNC of reclaim.c. */
@@ -299,7 +281,7 @@ static void who_writes_all_the_time_gets_space_back(void **state)
         pump();
     }
     let_all_go();
-    size_t left = count_of(chunks);
+    size_t left = count_of(CHUNKS_ROOM);
     release(a, handle);
     pass_ms(LONG_MS);
     assert_true(left < CHUNKS + 60); /* those of the last 10 s */

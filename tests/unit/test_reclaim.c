@@ -11,24 +11,6 @@ enum { SIZE = 1 << 20, CHUNKS = SIZE / CHUNK_SIZE_MAX, LONG_MS = 30 * 60 * 1000 
 static struct fs *a, *b; /* mounts of one cluster */
 static uint8_t one[SIZE], two[SIZE];
 
-static const char chunks[] = ".toystore/chunks/", files[] = ".toystore/files/";
-
-static bool begins(struct slice key, const char *with)
-{
-    return key.size > strlen(with) && memcmp(key.data, with, strlen(with)) == 0;
-}
-
-static size_t count_of(const char *room)
-{
-    size_t count = 0;
-    MAP_EACH(entry, &store.versions)
-    {
-        const struct double_version *version = entry->value;
-        count += version->kind != TOYSTORE_TOMBSTONE && begins(map_key(entry), room);
-    }
-    return count;
-}
-
 /* Does a record name it, one that stands there or one that a power loss brings back? */
 static bool named_in(const struct map *map, struct slice chunk)
 {
@@ -37,7 +19,7 @@ static bool named_in(const struct map *map, struct slice chunk)
     {
         const struct double_version *version = entry->value;
         struct file_record record;
-        if (!begins(map_key(entry), files) || version->kind == TOYSTORE_TOMBSTONE ||
+        if (!begins(map_key(entry), FILES_ROOM) || version->kind == TOYSTORE_TOMBSTONE ||
             file_record_decode(blob_slice(version->value), &version->attributes.file, &record) < 0)
             continue;
         for (size_t i = 0; i < record.extents.count; i++) {
@@ -78,12 +60,12 @@ static void what_was_replaced_goes_once_the_new_is_durable(void **state)
     (void)state;
     durable_file("f", one);
     write_large(a, "f", two, SIZE);
-    assert_int_equal(count_of(chunks), 2 * CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), 2 * CHUNKS);
     pass_ms(4000); /* others may be in the middle of reading it */
-    assert_int_equal(count_of(chunks), 2 * CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), 2 * CHUNKS);
     size_t syncs = store.syncs;
     pass_ms(4000);
-    assert_int_equal(count_of(chunks), CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), CHUNKS);
     assert_int_equal(store.syncs, syncs + 1);
     check_large(b, "f", two, SIZE);
 }
@@ -97,10 +79,10 @@ static void nothing_goes_while_the_new_cannot_be_synced(void **state)
     write_large(a, "g", one, SIZE);
     unlink_file(a, "g");
     pass_ms(20000);
-    assert_int_equal(count_of(chunks), 3 * CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), 3 * CHUNKS);
     store.sync_fails = TOYSTORE_OK;
     pass_ms(LONG_MS);
-    assert_int_equal(count_of(chunks), 2 * CHUNKS); /* the burial is not tried again */
+    assert_int_equal(count_of(CHUNKS_ROOM), 2 * CHUNKS); /* the burial is not tried again */
 }
 
 static void an_open_file_keeps_what_it_shows(void **state)
@@ -111,10 +93,10 @@ static void an_open_file_keeps_what_it_shows(void **state)
     pass_ms(1);
     write_large(a, "f", two, SIZE);
     pass_ms(60000);
-    assert_int_equal(count_of(chunks), 2 * CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), 2 * CHUNKS);
     release(a, reader);
     pass_ms(10000);
-    assert_int_equal(count_of(chunks), CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), CHUNKS);
 }
 
 /* In another mount, whose readers nobody waits for. */
@@ -166,7 +148,7 @@ static void a_chunk_that_is_lost_is_an_error(void **state)
     struct slice lost = {0};
     MAP_EACH(entry, &store.versions)
     {
-        if (begins(map_key(entry), chunks))
+        if (begins(map_key(entry), CHUNKS_ROOM))
             lost = map_key(entry);
     }
     double_set(&store.versions, lost, NULL);
@@ -187,9 +169,9 @@ static void a_change_in_the_middle_keeps_the_rest(void **state)
     fs_write(b, handle, CHUNK_SIZE_MAX, slice_of(two, CHUNK_SIZE_MAX), 0, user, keep, NULL);
     assert_int_equal(ended(), 0);
     release(b, handle);
-    assert_int_equal(count_of(chunks), CHUNKS + 1);
+    assert_int_equal(count_of(CHUNKS_ROOM), CHUNKS + 1);
     pass_ms(10000);
-    assert_int_equal(count_of(chunks), CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), CHUNKS);
     memcpy(one + CHUNK_SIZE_MAX, two, CHUNK_SIZE_MAX);
     check_large(a, "f", one, SIZE);
 }
@@ -200,15 +182,15 @@ static void the_last_name_takes_all_with_it(void **state)
     write_large(a, "f", one, SIZE);
     unlink_file(b, "f");
     pass_ms(10000);
-    assert_int_equal(count_of(files), 0);
-    assert_int_equal(count_of(chunks), 0);
+    assert_int_equal(count_of(FILES_ROOM), 0);
+    assert_int_equal(count_of(CHUNKS_ROOM), 0);
     write_large(a, "g", one, SIZE);
     write_large(a, "h", two, SIZE);
     fs_rename(a, FS_ROOT, "g", FS_ROOT, "h", 0, keep, NULL);
     assert_int_equal(ended(), 0);
     pass_ms(10000);
-    assert_int_equal(count_of(files), 1);
-    assert_int_equal(count_of(chunks), CHUNKS);
+    assert_int_equal(count_of(FILES_ROOM), 1);
+    assert_int_equal(count_of(CHUNKS_ROOM), CHUNKS);
     check_large(b, "h", one, SIZE);
 }
 
@@ -308,7 +290,7 @@ static void a_write_that_failed_leaves_nothing(void **state)
     for (unsigned unlinked = 0; unlinked < 2; unlinked++) {
         uint64_t handle = open_file(a, "f", O_RDWR | O_CREAT);
         write_part(handle, one, 0, SIZE / 2);
-        assert_true(count_of(chunks) > 0);
+        assert_true(count_of(CHUNKS_ROOM) > 0);
         store.store_fails = store.put_fails = TOYSTORE_NO_SPACE;
         int error = write_part(handle, one, SIZE / 2, SIZE);
         fs_fsync(a, handle, keep, NULL);
@@ -319,7 +301,7 @@ static void a_write_that_failed_leaves_nothing(void **state)
             unlink_file(a, "f");
         release(a, handle);
         pass_ms(LONG_MS);
-        assert_int_equal(count_of(chunks), 0);
+        assert_int_equal(count_of(CHUNKS_ROOM), 0);
     }
 }
 
@@ -333,7 +315,7 @@ static void what_is_overwritten_before_it_is_published_goes(void **state)
     release(a, handle);
     pass_ms(LONG_MS);
     check_large(b, "f", two, SIZE);
-    assert_int_equal(count_of(chunks), CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), CHUNKS);
 }
 
 /* Opened, written to and gone before anything was published. */
@@ -346,7 +328,7 @@ static void an_unlinked_file_leaves_nothing(void **state)
     assert_true(write_part(handle, two, 0, SIZE) >= 0);
     release(a, handle);
     pass_ms(LONG_MS);
-    assert_int_equal(count_of(chunks), 0);
+    assert_int_equal(count_of(CHUNKS_ROOM), 0);
 }
 
 static void the_end_of_a_mount_does_not_wait_for_who_is_away(void **state)
@@ -359,7 +341,7 @@ static void the_end_of_a_mount_does_not_wait_for_who_is_away(void **state)
     fs_drain(a, note_drained, &drained);
     pump();
     assert_true(drained);
-    assert_int_equal(count_of(chunks), 2 * CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), 2 * CHUNKS);
     store.sync_fails = TOYSTORE_OK;
 }
 
@@ -372,7 +354,7 @@ static void the_end_of_a_mount_deletes_at_once(void **state)
     fs_drain(a, note_drained, &drained);
     pump();
     assert_true(drained);
-    assert_int_equal(count_of(chunks), CHUNKS);
+    assert_int_equal(count_of(CHUNKS_ROOM), CHUNKS);
 }
 
 static int begin(void **state)
